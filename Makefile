@@ -1,0 +1,127 @@
+# gatewayd and gwctl: one non-recursive Makefile. `make help` lists the targets.
+#
+# A new .c file under src/, gatewayd/, gwctl/, tests/unit/ or tests/node/ needs no edit here.
+# Variants live side by side: `make V=asan`, `make V=tsan`, `make V=cov`. Only the default variant
+# builds into bin/; the others build into build/$(V)/bin.
+
+V       ?= release
+B       := build/$(V)
+BIN     := $(if $(filter release,$(V)),bin,$(B)/bin)
+DESTDIR ?=
+PREFIX  ?= /usr/local
+CC      ?= gcc
+CFLAGS  ?= -O2 -g
+PY      ?= /usr/bin/python3
+
+PKGS := libmicrohttpd libnghttp2 gnutls nettle hogweed gmp sqlite3 libcurl jansson libprotobuf-c yaml-0.1 \
+        liboath libqrencode libsodium libargon2
+LIBS  = $(shell pkg-config --libs $(PKGS)) -lnats -lscrypt -lunistring -lm -pthread
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
+        -Wno-missing-field-initializers $(if $(CI),-Werror)
+HARD := -fstack-protector-strong -fno-strict-aliasing -D_FORTIFY_SOURCE=2 -fPIE
+LDHARD := -pie -Wl,-z,relro,-z,now
+SAN.asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -U_FORTIFY_SOURCE
+SAN.tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread -U_FORTIFY_SOURCE
+SAN.cov  := -O0 --coverage -U_FORTIFY_SOURCE
+SAN := $(SAN.$(V))
+VERSION := $(shell cat VERSION)
+
+ALL_CFLAGS  = -std=gnu11 $(CFLAGS) $(WARN) $(HARD) $(SAN) -D_GNU_SOURCE -DGW_VERSION='"$(VERSION)"' \
+              -Isrc -I$(B)/gen $(shell pkg-config --cflags $(PKGS))
+ALL_LDFLAGS = $(LDFLAGS) $(LDHARD) $(SAN)
+
+# ---- sources -------------------------------------------------------------------------------------
+LIB_SRC  := $(wildcard src/*/*.c)
+PROTO    := $(wildcard schema/proto/*.proto)
+GEN_SRC  := $(patsubst schema/proto/%.proto,$(B)/gen/%.pb-c.c,$(PROTO)) $(B)/gen/migrations.c
+LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(GEN_SRC:.c=.o)
+LIB      := $(B)/libgateway.a
+GWD_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard gatewayd/*.c))
+GWCTL_OBJ:= $(patsubst %.c,$(B)/%.o,$(wildcard gwctl/*.c))
+NODE_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/node/*.c))
+UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT_LIB := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
+OBJ      := $(LIB_OBJ) $(GWD_OBJ) $(GWCTL_OBJ) $(NODE_OBJ) $(UNIT_LIB)
+
+.PHONY: all
+all: $(if $(wildcard gatewayd/main.c),$(BIN)/gatewayd) $(if $(wildcard gwctl/main.c),$(BIN)/gwctl) ## build gatewayd and gwctl into bin/
+
+$(OBJ): | build-deps
+.PHONY: build-deps
+build-deps:
+	@pkg-config --exists $(PKGS) && command -v protoc-c >/dev/null || tools/deps.sh build
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/gen/%.o: $(B)/gen/%.c
+	$(CC) $(ALL_CFLAGS) -Wno-shadow -MMD -MP -c -o $@ $<
+
+$(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: schema/proto/%.proto | build-deps
+	@mkdir -p $(@D)
+	protoc-c --proto_path=schema/proto --c_out=$(B)/gen $<
+$(B)/gen/migrations.c: tools/embed-sql.sh $(wildcard migrations/*.sql)
+	@mkdir -p $(@D)
+	tools/embed-sql.sh $(sort $(wildcard migrations/*.sql)) > $@
+GEN_HDR := $(patsubst schema/proto/%.proto,$(B)/gen/%.pb-c.h,$(PROTO))
+$(LIB_OBJ) $(GWD_OBJ) $(GWCTL_OBJ) $(NODE_OBJ): | $(GEN_HDR)
+
+$(LIB): $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(BIN)/gatewayd: $(GWD_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(GWD_OBJ) $(LIB) $(LIBS)
+$(BIN)/gwctl: $(GWCTL_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(GWCTL_OBJ) $(LIB) $(LIBS)
+$(B)/samplenode: $(NODE_OBJ) $(LIB)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(NODE_OBJ) $(LIB) $(LIBS)
+$(B)/unit/%: $(B)/tests/unit/%.o $(UNIT_LIB) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_LIB) $(LIB) -lcmocka $(LIBS)
+.PRECIOUS: $(B)/tests/unit/%.o $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h
+
+.PHONY: deps
+deps: ## install everything that building, testing and benchmarking need (Debian 12, npm)
+	tools/deps.sh build test bench
+
+.PHONY: run
+run: all $(B)/samplenode ## initialise a sample gateway with nodes, start it, print what to try
+	tools/run.sh $(BIN) $(B)/samplenode
+
+# ---- tests ---------------------------------------------------------------------------------------
+.PHONY: unit
+unit: $(UNIT) ## build and run the unit tests
+	tools/run-unit.sh $(UNIT)
+
+.PHONY: test
+test: ## install what tests need; run lint, unit and end-to-end tests; print the sum
+	@tools/deps.sh build test
+	@$(MAKE) --no-print-directory all $(B)/samplenode $(UNIT)
+	@tools/test.sh
+
+.PHONY: lint
+lint: ## include direction between rooms, file and function length, leftovers
+	tools/lint.sh
+
+.PHONY: format
+format: ## clang-format every C file in place
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+.PHONY: clean
+clean: ## remove everything built
+	rm -rf build bin
+
+.PHONY: install
+install: all ## install programs and man pages under DESTDIR/PREFIX
+	install -D -m755 $(BIN)/gatewayd $(DESTDIR)$(PREFIX)/sbin/gatewayd
+	install -D -m755 $(BIN)/gwctl $(DESTDIR)$(PREFIX)/bin/gwctl
+	for m in man/*.[158]; do install -D -m644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
+
+.PHONY: help
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+-include $(OBJ:.o=.d)
+.DEFAULT_GOAL := all
