@@ -1,0 +1,123 @@
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/heap.h"
+
+void buf_init(struct buf *b, size_t max)
+{
+	*b = (struct buf){ .max = max };
+}
+
+void buf_release(struct buf *b)
+{
+	heap_free(b->p);
+	*b = (struct buf){ .max = b->max };
+}
+
+void buf_clear(struct buf *b)
+{
+	b->n = 0;
+	b->failed = b->nomem = false;
+}
+
+void buf_consume(struct buf *b, size_t n)
+{
+	if (n >= b->n) {
+		b->n = 0;
+		return;
+	}
+	memmove(b->p, b->p + n, b->n - n);
+	b->n -= n;
+}
+
+enum err buf_reserve(struct buf *b, size_t n)
+{
+	size_t cap = b->cap > 0 ? b->cap : 256;
+	char *p;
+
+	if (n > b->max - b->n) {
+		b->failed = true;
+		return E_LIMIT;
+	}
+	if (b->cap - b->n > n) /* always one byte more, for buf_cstr */
+		return OK;
+	while (cap - b->n <= n)
+		cap *= 2;
+	p = heap_realloc(b->p, cap);
+	if (p == NULL) {
+		b->failed = b->nomem = true;
+		return E_NOMEM;
+	}
+	b->p = p;
+	b->cap = cap;
+	return OK;
+}
+
+enum err buf_add(struct buf *b, const void *p, size_t n)
+{
+	enum err e = buf_reserve(b, n);
+
+	if (e == OK && n > 0) {
+		memcpy(b->p + b->n, p, n);
+		b->n += n;
+	}
+	return e;
+}
+
+enum err buf_addz(struct buf *b, const char *z)
+{
+	return buf_add(b, z, strlen(z));
+}
+
+enum err buf_adds(struct buf *b, struct str s)
+{
+	return buf_add(b, s.p, s.n);
+}
+
+enum err buf_addc(struct buf *b, char c)
+{
+	return buf_add(b, &c, 1);
+}
+
+enum err buf_addu(struct buf *b, uint64_t v)
+{
+	char t[20];
+	size_t i = sizeof t;
+
+	do
+		t[--i] = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	return buf_add(b, t + i, sizeof t - i);
+}
+
+enum err buf_printf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	enum err e;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return E_INTERNAL;
+	e = buf_reserve(b, (size_t)n);
+	if (e != OK)
+		return e;
+	va_start(ap, fmt);
+	vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	b->n += (size_t)n;
+	return OK;
+}
+
+const char *buf_cstr(struct buf *b)
+{
+	if (buf_reserve(b, 0) != OK)
+		return NULL;
+	b->p[b->n] = '\0';
+	return b->p;
+}

@@ -1,0 +1,43 @@
+#include "base/rnd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+static _Thread_local struct {
+	unsigned char b[512];
+	size_t left;
+	pid_t pid;
+} block;
+
+static void fill(unsigned char *out, size_t n)
+{
+	while (n > 0) {
+		ssize_t k = getrandom(out, n > 256 ? 256 : n, 0);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			abort();
+		out += k;
+		n -= (size_t)k;
+	}
+}
+
+void rnd_bytes(void *out, size_t n)
+{
+	if (n > 64) {
+		fill(out, n);
+		return;
+	}
+	if (block.left < n || block.pid != getpid()) {
+		fill(block.b, sizeof block.b);
+		block.left = sizeof block.b;
+		block.pid = getpid();
+	}
+	block.left -= n;
+	memcpy(out, block.b + block.left, n);
+	explicit_bzero(block.b + block.left, n);
+}
