@@ -1,0 +1,124 @@
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/heap.h"
+
+struct pool {
+	pthread_mutex_t mu; /* guards all below */
+	pthread_cond_t work;
+	struct pool_job *head, **tail;
+	size_t waiting, max_queue;
+	bool stop;
+	int nthreads;
+	char name[16];
+	pthread_t threads[];
+};
+
+static void *thread_main(void *arg)
+{
+	struct pool *p = arg;
+
+	pthread_setname_np(pthread_self(), p->name);
+	pthread_mutex_lock(&p->mu);
+	for (;;) {
+		struct pool_job *j = p->head;
+
+		if (j == NULL) {
+			if (p->stop)
+				break;
+			pthread_cond_wait(&p->work, &p->mu);
+			continue;
+		}
+		p->head = j->next;
+		if (p->head == NULL)
+			p->tail = &p->head;
+		p->waiting--;
+		pthread_mutex_unlock(&p->mu);
+		j->run(j);
+		pthread_mutex_lock(&p->mu);
+	}
+	pthread_mutex_unlock(&p->mu);
+	return NULL;
+}
+
+enum err pool_new(struct pool **out, const char *name, int threads, size_t max_queue)
+{
+	struct pool *p = heap_zalloc(sizeof *p + (size_t)threads * sizeof *p->threads);
+	sigset_t all, old;
+
+	if (p == NULL)
+		return E_NOMEM;
+	pthread_mutex_init(&p->mu, NULL);
+	pthread_cond_init(&p->work, NULL);
+	p->tail = &p->head;
+	p->max_queue = max_queue;
+	snprintf(p->name, sizeof p->name, "%s", name);
+	sigfillset(&all); /* signals are the main thread's */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (p->nthreads < threads &&
+	    pthread_create(&p->threads[p->nthreads], NULL, thread_main, p) == 0)
+		p->nthreads++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (p->nthreads < threads) {
+		pool_free(p);
+		return E_NOMEM;
+	}
+	*out = p;
+	return OK;
+}
+
+void pool_free(struct pool *p)
+{
+	if (p == NULL)
+		return;
+	pthread_mutex_lock(&p->mu);
+	p->stop = true;
+	pthread_cond_broadcast(&p->work);
+	pthread_mutex_unlock(&p->mu);
+	for (int i = 0; i < p->nthreads; i++)
+		pthread_join(p->threads[i], NULL);
+	pthread_cond_destroy(&p->work);
+	pthread_mutex_destroy(&p->mu);
+	heap_free(p);
+}
+
+static enum err submit(struct pool *p, struct pool_job *j, bool always)
+{
+	enum err e = E_OVERLOADED;
+
+	j->next = NULL;
+	pthread_mutex_lock(&p->mu);
+	if (always || p->waiting < p->max_queue) {
+		*p->tail = j;
+		p->tail = &j->next;
+		p->waiting++;
+		pthread_cond_signal(&p->work);
+		e = OK;
+	}
+	pthread_mutex_unlock(&p->mu);
+	return e;
+}
+
+enum err pool_submit(struct pool *p, struct pool_job *j)
+{
+	return submit(p, j, false);
+}
+
+void pool_submit_always(struct pool *p, struct pool_job *j)
+{
+	(void)submit(p, j, true);
+}
+
+size_t pool_waiting(struct pool *p)
+{
+	size_t n;
+
+	pthread_mutex_lock(&p->mu);
+	n = p->waiting;
+	pthread_mutex_unlock(&p->mu);
+	return n;
+}
