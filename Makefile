@@ -57,9 +57,11 @@ $(B)/%.o: %.c
 $(B)/gen/%.o: $(B)/gen/%.c
 	$(CC) $(ALL_CFLAGS) -Wno-shadow -MMD -MP -c -o $@ $<
 
+# protoc-c 1.4 refuses proto3's `optional`; the oneof of one field that it stands for is the same on the wire
 $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: schema/proto/%.proto | build-deps
 	@mkdir -p $(@D)
-	protoc-c --proto_path=schema/proto --c_out=$(B)/gen $<
+	sed -E 's/^( *)optional ([a-z0-9]+) ([a-z_]+) = ([0-9]+);/\1oneof _\3 { \2 \3 = \4; }/' $< > $(B)/gen/$*.proto
+	protoc-c --proto_path=$(B)/gen --c_out=$(B)/gen $(B)/gen/$*.proto
 $(B)/gen/migrations.c: tools/embed-sql.sh $(wildcard migrations/*.sql)
 	@mkdir -p $(@D)
 	tools/embed-sql.sh $(sort $(wildcard migrations/*.sql)) > $@
