@@ -1,0 +1,50 @@
+/* Authentication of a request on its worker: the credential chain of CONTRACT 4. The first class of
+ * credential that is presented decides; a failure of it is never tried as another class. Fails
+ * closed: no configuration opens anything to anonymous callers.
+ *
+ * One per worker; only its thread calls. Keys arrive as immutable snapshots by message. */
+#ifndef AUTHN_AUTHN_H
+#define AUTHN_AUTHN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct authn;
+struct keyring;
+struct loop;
+struct obs_worker;
+struct pool;
+struct principal_cache;
+struct request;
+struct seal;
+struct store;
+
+struct authn_config {
+	struct str issuer, audience; /* live as long as the authn */
+	bool allow_basic_without_tls;
+	int64_t leeway_us; /* clock skew for iat, nbf of external tokens; 0 for ours */
+	size_t max_tokens; /* verified-token cache, entries */
+};
+
+enum err authn_new(const struct authn_config *c, struct loop *loop, struct obs_worker *obs,
+    struct principal_cache *principals, struct pool *lane, struct store *store, struct seal *seal,
+    struct authn **out);
+void authn_free(struct authn *a);
+
+/* OK: r->auth is set (a principal reference that is released when the request ends; no principal when no credential
+ * was presented: the caller decides whether that is allowed). E_NOT_READY: cb will be called later on
+ * this worker with the outcome. Else the failure (E_UNAUTHENTICATED; E_STATE_STALE,
+ * E_STORE_UNAVAILABLE, E_OVERLOADED when it could not be decided). */
+enum err authn_request(struct authn *a, struct request *r,
+    void (*cb)(struct request *r, enum err e));
+
+/* Swaps the verification keys (takes the reference); forgets tokens of keys that are gone. */
+void authn_set_keys_take(struct authn *a, struct keyring *k);
+/* Change feed. */
+void authn_flush(struct authn *a);
+
+#endif

@@ -1,0 +1,71 @@
+/* The decision: may this principal use this right on this resource in this tenant? A pure function of
+ * immutable snapshots; no clock, no store, no cache. Any thread. Denies by default. */
+#ifndef AUTHZ_DECISION_H
+#define AUTHZ_DECISION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct principal;
+struct store;
+
+/* All role definitions at one moment, reference-counted. */
+struct role_set;
+
+struct role_grant {
+	struct str right;    /* "command.submit", "iam.*" or "*" */
+	struct str resource; /* glob; "*" when none was given */
+};
+struct role_def {
+	struct str id, name;
+	struct str tenant; /* .p NULL: usable in every tenant */
+	bool built_in;
+	const struct role_grant *grants;
+	size_t n;
+	int64_t version;
+};
+
+/* Reads all roles (STORE_LINEAR) and adds the built-in ones. Blocking: control lane. */
+enum err role_set_load(struct store *s, struct role_set **out, struct fail *f);
+/* From definitions, for tests; copies. Built-in ones are added. */
+enum err role_set_new(const struct role_def *defs, size_t n, struct role_set **out);
+struct role_set *role_set_ref(struct role_set *r);
+void role_set_unref(struct role_set *r);
+const struct role_def *role_set_find(const struct role_set *r, struct str id);
+size_t role_set_count(const struct role_set *r);
+const struct role_def *role_set_at(const struct role_set *r, size_t i);
+
+enum authz_reason {
+	AUTHZ_GRANTED,      /* an assignment in the tenant grants it */
+	AUTHZ_GRANTED_ALL,  /* an assignment in every tenant ("*") grants it */
+	AUTHZ_DISABLED,     /* the principal is disabled */
+	AUTHZ_NOT_MEMBER,   /* no assignment in the tenant: 403 tenant_forbidden */
+	AUTHZ_NO_RIGHT      /* a member, but no grant: 403 forbidden */
+};
+struct decision {
+	bool allowed;
+	enum authz_reason reason;
+	struct str role; /* the role that granted it; views into the role set */
+};
+
+/* tenant.p NULL: the right must be held platform-wide ("*"). resource.p NULL: any. */
+struct decision authz_decide(const struct principal *p, const struct role_set *roles,
+    struct str tenant, struct str right, struct str resource);
+const char *authz_reason_text(enum authz_reason r);
+
+/* Would `p` be allowed to grant every grant of `role` in `tenant`? ("Nobody grants what they do not
+ * hold.") A grant with a resource glob is held when a grant with the same or a covering glob is. */
+bool authz_may_grant(const struct principal *p, const struct role_set *roles, struct str tenant,
+    const struct role_def *role);
+
+/* Rights that exist (CONTRACT 5), for validation, --dump rights and /admin/rights. */
+struct right_info { const char *name, *resource, *help; };
+extern const struct right_info rights_all[];
+extern const size_t rights_count;
+/* A concrete right, a "noun.*" that covers one, or "*". */
+bool right_is_known(struct str right);
+
+#endif

@@ -1,0 +1,49 @@
+/* A worker's cache of principals and of session states, and the loads that fill it. Each worker owns
+ * one; only its thread touches it. Entries go when the change feed names them; a load that began
+ * before a change and ended after it is loaded again, so nothing stale stays.
+ *
+ * A load result is taken when its as_of is at least the feed sequence that this worker had applied
+ * when the load began and at least every invalidation of that key since. */
+#ifndef AUTHZ_PRINCIPAL_CACHE_H
+#define AUTHZ_PRINCIPAL_CACHE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/id.h"
+
+struct loop;
+struct pool;
+struct principal;
+struct principal_cache;
+struct session_state;
+struct store;
+
+/* Loads run on `lane`; results come back through `loop`. max: entries of each kind (LRU). */
+enum err principal_cache_new(struct loop *loop, struct pool *lane, struct store *store, size_t max,
+    struct principal_cache **out);
+/* After the loop has stopped and the lane has been drained. */
+void principal_cache_free(struct principal_cache *c);
+
+struct principal_wait; /* a waiting lookup */
+/* Called on the worker. e: OK, E_NOT_FOUND, or why the store did not answer (fail closed). The principal
+ * is borrowed: take a reference to keep it. session is NULL when none was asked for. */
+typedef void principal_cb(void *arg, enum err e, struct principal *p,
+    const struct session_state *session);
+
+/* Calls cb now when everything is cached (returns OK), or later (returns E_NOT_READY). session NULL: the
+ * principal alone. Concurrent lookups of one key share one load. E_OVERLOADED: too many loads wait. */
+enum err principal_cache_get(struct principal_cache *c, struct id principal,
+    const struct id *session, principal_cb *cb, void *arg);
+
+/* The change feed, by message on the worker. seq: the feed is applied up to there. */
+void principal_cache_drop(struct principal_cache *c, struct id principal, int64_t seq);
+void principal_cache_drop_session(struct principal_cache *c, struct id session, int64_t seq);
+void principal_cache_flush(struct principal_cache *c, int64_t seq);
+void principal_cache_applied(struct principal_cache *c, int64_t seq);
+/* A number that changes whenever anything was dropped: lets callers that remember an answer (the
+ * verified-token cache) check cheaply that it still holds. */
+uint64_t principal_cache_epoch(const struct principal_cache *c);
+
+#endif

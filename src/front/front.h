@@ -1,0 +1,44 @@
+/* The door: listeners, HTTP/1.1 (libmicrohttpd) and HTTP/2 (nghttp2). Turns bytes into requests that
+ * are well-formed beyond doubt, hands them to api_start, and sends what comes back. Everything
+ * irregular is answered with the envelope or a closed connection here.
+ *
+ * Each worker has its own front on its own sockets (SO_REUSEPORT); only its thread calls. */
+#ifndef FRONT_FRONT_H
+#define FRONT_FRONT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+
+struct api;
+struct front;
+struct loop;
+struct obs_worker;
+struct tls; /* certificates and client CA, shared, immutable, reference-counted */
+
+struct front_limits {
+	size_t body, headers, header_count, connections, requests, per_address;
+	int64_t header_timeout_us, body_timeout_us, idle_timeout_us;
+};
+
+/* A bound socket; made once per listener by front_bind, then one SO_REUSEPORT sibling per worker. */
+enum err front_bind(const char *address, int *fd, struct sockaddr_storage *bound, struct fail *f);
+enum err front_bind_sibling(const struct sockaddr_storage *bound, int *fd, struct fail *f);
+
+struct front_config {
+	int http_fd, grpc_fd, admin_fd; /* listening sockets of this worker; taken; -1: none */
+	struct front_limits limits;
+	struct tls *tls; /* NULL: plaintext */
+};
+enum err front_new(const struct front_config *c, struct loop *loop, struct api *api,
+    struct obs_worker *obs, struct front **out, struct fail *f);
+/* Stops accepting; connections close as they become idle (HTTP/2: GOAWAY). `idle` is called on the
+ * worker when the last request has ended. */
+void front_drain(struct front *fr, void (*idle)(void *arg), void *arg);
+/* Closes everything at once. */
+void front_free(struct front *fr);
+
+#endif

@@ -1,0 +1,30 @@
+/* Proxying: commands, queries and node administration from a decided request to the node that holds
+ * the tenant, and the answer back. Builds every header that a node sees; nothing of the caller's is
+ * passed on unless it is named here. Worker thread. */
+#ifndef PROXY_PROXY_H
+#define PROXY_PROXY_H
+
+#include "request/request.h"
+
+struct proxy;
+struct route_table;
+struct upstream;
+
+struct proxy_config {
+	bool trust_forwarded; /* set per request later; see trusted_proxies */
+};
+
+enum err proxy_new(const struct proxy_config *c, struct loop *loop, struct upstream *up,
+    struct obs_worker *obs, struct proxy **out);
+void proxy_free(struct proxy *p);
+/* Swaps the routing snapshot (takes the reference) between two requests. */
+void proxy_set_routes_take(struct proxy *p, struct route_table *t);
+const struct route_table *proxy_routes(const struct proxy *p);
+
+/* Data-lane handlers. r->tenant, r->auth, r->param are set. */
+STEP proxy_query(struct proxy *p, struct request *r);        /* param 0: view type */
+STEP proxy_command(struct proxy *p, struct request *r);      /* param 0, 1: aggregate type, id */
+STEP proxy_grpc_command(struct proxy *p, struct request *r); /* body: SubmitCommandRequest */
+STEP proxy_runner(struct proxy *p, struct request *r);       /* param 0: rest of the path */
+
+#endif

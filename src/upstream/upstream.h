@@ -1,0 +1,77 @@
+/* Calls to nodes: keep-alive HTTP/1.1 connections and multiplexed HTTP/2 ones, pooled by endpoint. Each
+ * worker owns one `struct upstream`; only its thread calls, and callbacks come on it. Answers of nodes
+ * are hostile bytes: everything irregular ends the call with E_BAD_UPSTREAM and the connection.
+ *
+ * A connection may be dialled or, later, accepted (tunnels): what sends requests does not care. */
+#ifndef UPSTREAM_UPSTREAM_H
+#define UPSTREAM_UPSTREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "request/header.h"
+#include "routing/table.h"
+
+struct loop;
+struct upstream;
+struct upstream_call;
+
+struct upstream_config {
+	int64_t connect_timeout_us, first_byte_timeout_us, total_timeout_us, idle_timeout_us;
+	size_t max_connections;  /* an endpoint */
+	size_t max_response;     /* bytes of body that are buffered */
+	unsigned retry_percent;  /* budget: retries as a share of requests */
+	const char *ca, *cert, *key; /* TLS to nodes; NULL: the system's CAs, no certificate */
+};
+
+struct upstream_request {
+	const struct route_shard *shard; /* the caller keeps the table referenced until the callback */
+	struct str method, path;         /* path with query, behind the endpoint's base */
+	const struct header *headers;    /* lower-case; without host, framing and connection fields */
+	size_t nheaders;
+	struct str body;                 /* valid until the callback */
+	bool grpc;        /* frame body as one gRPC message; shard endpoints must be grpc(s) */
+	bool idempotent;  /* may be sent again after it may have reached a node */
+	bool admin;       /* to the endpoint's admin URL */
+	int64_t deadline; /* clock_mono, microseconds; 0: total_timeout */
+};
+
+struct upstream_response {
+	enum err err;      /* OK, E_UPSTREAM_FAILED, E_UPSTREAM_TIMEOUT, E_BAD_UPSTREAM, E_OVERLOADED */
+	int status;        /* HTTP status; for grpc that of the HTTP/2 response */
+	int grpc_status;   /* grpc: from the trailers (or trailers-only); 2 (UNKNOWN) when absent */
+	struct str grpc_message; /* percent-decoded */
+	const struct header *headers; /* lower-case; hop-by-hop ones removed */
+	size_t nheaders;
+	struct str body;   /* grpc: the message without its frame */
+	struct str endpoint; /* url of the endpoint that answered; STR_NONE when none did */
+	bool reached;      /* the request may have reached a node */
+	int64_t us;        /* time of the last try */
+	unsigned tries;
+};
+
+/* Called once, unless the call was cancelled. All views are valid until it returns; to keep the body,
+ * upstream_body_take moves its memory out. */
+typedef void upstream_cb(void *arg, const struct upstream_response *resp);
+
+enum err upstream_new(const struct upstream_config *c, struct loop *loop, struct upstream **out);
+/* Cancels all calls, closes all connections. */
+void upstream_free(struct upstream *u);
+
+/* Starts a call; *call (may be NULL) is for upstream_cancel. The callback may come before this returns.
+ * All strings in `req` but shard are copied or consumed before it returns, except body. */
+void upstream_send(struct upstream *u, const struct upstream_request *req, upstream_cb *cb,
+    void *arg, struct upstream_call **call);
+/* No callback any more; the stream is reset or the connection closed. */
+void upstream_cancel(struct upstream_call *call);
+/* In the callback only: moves the response body's memory into `into` (released first). */
+void upstream_body_take(const struct upstream_response *resp, struct buf *into);
+
+/* Control lane: the gateway_upstream_* families of all workers. */
+void upstream_write_metrics(struct upstream *const *workers, size_t n, struct buf *out);
+
+#endif
