@@ -1,0 +1,63 @@
+/* What handlers on the control lane work with: the store and what stands around it. One for the
+ * process, made by gatewayd before threads start; the pointers never change, what they point to is
+ * thread-safe. Handlers are straight-line functions on a control thread. */
+#ifndef API_CTL_H
+#define API_CTL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/id.h"
+#include "base/str.h"
+
+struct buf;
+struct config;
+struct feed;
+struct hasher;
+struct keyring;
+struct obs;
+struct request;
+struct route_table;
+struct seal;
+struct store;
+struct store_batch;
+struct store_stmt;
+
+struct ctl {
+	struct store *store;
+	struct seal *seal;
+	struct feed *feed;
+	struct hasher *hasher; /* password hashing behind its semaphore, crypto/hasher.h */
+	struct obs *obs;
+	const struct config *config;
+	struct str issuer, audience;
+	struct id replica;
+	/* Snapshots as the control lane has them; the caller owns the reference it gets. */
+	struct keyring *(*keys)(struct ctl *c);
+	struct route_table *(*routes)(struct ctl *c);
+	/* Prometheus families that need the workers; appended after obs_write. */
+	void (*write_metrics)(struct ctl *c, struct buf *out);
+	/* NULL when ready, else the name of the check that fails. */
+	const char *(*not_ready)(struct ctl *c);
+	/* Reads the routing source again now (POST /admin/routing/reload). */
+	enum err (*reload_routing)(struct ctl *c, struct fail *f);
+	void *impl;
+};
+
+/* The tenants that an operation touches, found before it runs. The right must be held in every one
+ * of them (or platform-wide); `platform`: platform-wide only. */
+#define SCOPE_TENANTS 64
+struct scope {
+	bool platform;
+	bool any; /* one of the tenants is enough: reads of a user that several tenants share */
+	struct str tenant[SCOPE_TENANTS]; /* in the request's arena */
+	unsigned n;
+};
+
+/* Writes the batch with an op_id of its own, and returns when the change rows in it hold on every
+ * worker of this replica. No change row among stmts: use ctl_write, which does not wait. */
+enum err ctl_write(struct ctl *c, const struct store_stmt *stmts, unsigned n, struct fail *f);
+enum err ctl_write_sync(struct ctl *c, const struct store_stmt *stmts, unsigned n, struct fail *f);
+
+#endif

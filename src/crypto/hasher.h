@@ -1,0 +1,27 @@
+/* Password hashing for many callers: at most `threads` hashes run at once, at most `queue` callers
+ * wait; the next is refused at once, so that a sign-in storm costs sign-ins and nothing else. Blocking:
+ * control lane only. Thread-safe. */
+#ifndef CRYPTO_HASHER_H
+#define CRYPTO_HASHER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "crypto/password.h"
+
+struct hasher;
+
+enum err hasher_new(const struct password_params *p, int threads, size_t queue,
+    struct hasher **out);
+void hasher_free(struct hasher *h);
+/* As password_hash with a fresh salt, password_verify and password_verify_dummy; also
+ * E_OVERLOADED. phc empty: the account does not exist (dummy). */
+enum err hasher_hash(struct hasher *h, struct str password, char phc[PASSWORD_PHC_LEN]);
+enum err hasher_verify(struct hasher *h, struct str password, struct str phc, bool *weaker);
+/* Callers that wait now. Any thread. */
+size_t hasher_waiting(const struct hasher *h);
+
+#endif
