@@ -22,6 +22,7 @@ struct grpc_conn {
 	struct watch watch;
 	struct loop *loop;
 	nghttp2_session *session;
+	struct stream *streams;
 	struct bytes out;
 	size_t sent; /* of out */
 	bool closing;
@@ -29,9 +30,10 @@ struct grpc_conn {
 
 struct stream {
 	struct grpc_conn *conn;
+	struct stream *next, **link; /* among the connection's */
 	struct timer timer;
 	int32_t id;
-	bool is_post, is_grpc, trailers_sent;
+	bool is_post, is_grpc;
 	struct bytes path, metadata, body;
 	struct grpc_answer answer;
 	char prefix[5];
@@ -40,6 +42,9 @@ struct stream {
 
 static void stream_free(struct stream *s)
 {
+	*s->link = s->next;
+	if (s->next)
+		s->next->link = s->link;
 	timer_cancel(s->conn->loop, &s->timer);
 	grpc_answer_release(&s->answer);
 	bytes_release(&s->path);
@@ -74,12 +79,16 @@ static ssize_t give_message(nghttp2_session *session, int32_t id, uint8_t *buf, 
 	size_t n = 0, k;
 
 	(void)user;
+	if (s->answer.end == GRPC_END_RESET && s->given > sizeof s->prefix)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* RST_STREAM INTERNAL_ERROR */
 	if (s->given < sizeof s->prefix) {
 		n = sizeof s->prefix - s->given;
 		memcpy(buf, s->prefix + s->given, n); /* length is never below the smallest frame */
 		s->given += n;
 	}
 	k = m->len - (s->given - sizeof s->prefix);
+	if (s->answer.end == GRPC_END_RESET)
+		k /= 2;
 	if (k > length - n)
 		k = length - n;
 	memcpy(buf + n, m->data + (s->given - sizeof s->prefix), k);
@@ -87,8 +96,6 @@ static ssize_t give_message(nghttp2_session *session, int32_t id, uint8_t *buf, 
 	if (s->given == sizeof s->prefix + m->len) {
 		*flags = NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
 		nghttp2_submit_trailer(session, id, trailers, 1);
-	} else if (s->answer.end == GRPC_END_RESET && s->given > m->len / 2) {
-		*flags = NGHTTP2_DATA_FLAG_EOF;
 	}
 	return (ssize_t)(n + k);
 }
@@ -128,13 +135,11 @@ static void answer(struct stream *s)
 	case GRPC_END_REFUSE:
 		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_REFUSED_STREAM);
 		return;
-	case GRPC_END_RESET:
-		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
-		return;
 	case GRPC_END_GOAWAY:
 		nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR, NULL, 0);
 		break;
 	case GRPC_END_ANSWER:
+	case GRPC_END_RESET:
 		break;
 	}
 	if (s->answer.status)
@@ -205,6 +210,11 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	s->conn = user;
 	s->id = frame->hd.stream_id;
 	s->timer.fire = fire;
+	s->next = s->conn->streams;
+	s->link = &s->conn->streams;
+	if (s->next)
+		s->next->link = &s->next;
+	s->conn->streams = s;
 	return nghttp2_session_set_stream_user_data(session, s->id, s);
 }
 
@@ -271,7 +281,9 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
 
 static void conn_free(struct grpc_conn *c)
 {
-	nghttp2_session_del(c->session); /* closes every stream */
+	while (c->streams) /* nghttp2 reports no closed stream from here on */
+		stream_free(c->streams);
+	nghttp2_session_del(c->session);
 	loop_close(c->loop, &c->watch);
 	bytes_release(&c->out);
 	free(c);

@@ -1,0 +1,22 @@
+"""Waiting for conditions. Tests never sleep for a time; they wait until something holds."""
+import time
+
+STEP = 0.01
+
+
+def until(condition, timeout=15.0, what=None):
+    """Calls condition until it returns something true, and returns that. An exception counts as not
+    yet; the last one is told when the time is over."""
+    end = time.monotonic() + timeout
+    last = None
+    while True:
+        try:
+            value = condition()
+            if value:
+                return value
+            last = value
+        except Exception as e:  # the condition itself may fail until it holds
+            last = e
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {timeout} s for {what or condition}; last: {last!r}")
+        time.sleep(STEP)
