@@ -5,6 +5,9 @@
  * returns anything else but E_STORE_UNKNOWN. There is no open transaction. Time and randomness are
  * always parameters, never SQL functions. SQL is literal text; statements are cached by it.
  *
+ * Foreign keys are off on both engines (on rqlite a flag of the server decides, so nothing may
+ * depend on them): references are held by guards. REAL is not a type of this store.
+ *
  * Every call blocks: control-lane threads only, never a worker. All calls are thread-safe. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -25,7 +28,7 @@ enum store_type { STORE_NULL, STORE_INT, STORE_TEXT, STORE_BLOB };
 struct store_val {
 	enum store_type type;
 	int64_t i;    /* STORE_INT */
-	struct str s; /* STORE_TEXT (UTF-8), STORE_BLOB; not owned */
+	struct str s; /* STORE_TEXT (UTF-8, no NUL), STORE_BLOB; not owned; .p NULL binds NULL */
 };
 
 #define SV_NULL ((struct store_val){ .type = STORE_NULL })
@@ -43,7 +46,7 @@ struct store_stmt {
 	const char *sql; /* one statement, parameters as ? in order */
 	const struct store_val *v;
 	size_t n;
-	int expect;          /* guard: exactly this many rows (STORE_ANY: no guard) */
+	int expect;          /* guard: exactly this many rows (STORE_ANY: no guard); DML only */
 	enum err otherwise;  /* what the batch returns when the guard fails; 0: E_GUARD */
 };
 
@@ -104,8 +107,10 @@ struct store_batch {
 };
 
 /* OK: durable. A failed guard: its `otherwise`. E_CONSTRAINT: a unique or check constraint; f->text
- * names it. E_STORE_UNAVAILABLE: surely not done. E_STORE_UNKNOWN: the outcome could not be
- * resolved within the timeout. *failed_at (may be NULL) is the statement that failed. */
+ * names it. E_SCHEMA: a table or column is missing (not migrated). E_STORE_UNAVAILABLE: surely not
+ * done. E_STORE_UNKNOWN: the outcome could not be resolved within the timeout (rqlite), or the disk
+ * failed in the commit itself (SQLite). *failed_at (may be NULL) is the statement that failed, b->n
+ * when it was none of them. */
 enum err store_write(struct store *s, const struct store_batch *b, size_t *failed_at,
     struct fail *f);
 
@@ -118,8 +123,18 @@ struct store_stats {
 	 * store_duration_bounds (seconds) */
 	uint64_t batch_hist[9], write_hist[12], read_hist[12];
 };
+/* upper bounds; the last bucket of each histogram is +Inf, the total */
 extern const int store_batch_bounds[8];
 extern const double store_duration_bounds[11];
 void store_stats(struct store *s, struct store_stats *out);
+
+/* Deletes what only the engine needs and nobody will ask for again (rqlite: old op_ids). Cheap;
+ * the change feed calls it now and then. */
+enum err store_tidy(struct store *s, int64_t now, struct fail *f);
+
+/* Tests: the n-th store_read or store_write from now (1 = the next) fails with E_STORE_UNAVAILABLE
+ * and does nothing; those after it work again. 0 switches off. Returns whether a failure has been
+ * injected since the last call. */
+int store_fail_after(struct store *s, long n);
 
 #endif

@@ -1,0 +1,164 @@
+-- What migrations/ produces: the schema in force. Made by tests/unit/test_migrate with
+-- UPDATE_SCHEMA=1; change it by a new migration.
+
+CREATE TABLE assignment (
+	id BLOB NOT NULL PRIMARY KEY,
+	principal BLOB NOT NULL,
+	tenant TEXT NOT NULL,
+	role TEXT NOT NULL,
+	created_by BLOB, -- principal; NULL: the command line
+	created_at INTEGER NOT NULL,
+	UNIQUE (principal, tenant, role)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX assignment_principal ON assignment (principal, id);
+
+CREATE INDEX assignment_role ON assignment (role, tenant);
+
+CREATE INDEX assignment_tenant ON assignment (tenant, id);
+
+CREATE TABLE change (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT,
+	kind TEXT NOT NULL, -- principal, session, role, tenant, key, routing, credential
+	key BLOB NOT NULL,  -- what it names, by kind; may be empty
+	at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE credential (
+	id BLOB NOT NULL PRIMARY KEY,
+	service_account BLOB NOT NULL,
+	kind TEXT NOT NULL CHECK (kind IN ('secret', 'api_key', 'certificate')),
+	secret_hash BLOB, -- SHA-256 of a random secret; NULL for a certificate
+	subject TEXT,     -- certificate: its subject or a SAN
+	expires_at INTEGER,
+	last_used_at INTEGER, -- coarse: written at most once an hour
+	created_at INTEGER NOT NULL,
+	CHECK ((kind = 'certificate') = (subject IS NOT NULL)),
+	CHECK ((kind = 'certificate') = (secret_hash IS NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX credential_account ON credential (service_account, id);
+
+CREATE UNIQUE INDEX credential_subject ON credential (subject) WHERE subject IS NOT NULL;
+
+CREATE TABLE guard (
+	ok INTEGER NOT NULL CHECK (ok = 1)
+) STRICT;
+
+CREATE TABLE idempotency (
+	principal BLOB NOT NULL,
+	key TEXT NOT NULL,
+	operation TEXT NOT NULL,
+	body_hash BLOB NOT NULL, -- SHA-256
+	status INTEGER,          -- HTTP; NULL: under way
+	answer BLOB,
+	at INTEGER NOT NULL,
+	PRIMARY KEY (principal, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotency_at ON idempotency (at);
+
+CREATE TABLE op (
+	op_id BLOB NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE role (
+	id TEXT NOT NULL PRIMARY KEY,
+	name TEXT NOT NULL,
+	tenant TEXT,
+	built_in INTEGER NOT NULL DEFAULT 0 CHECK (built_in IN (0, 1)),
+	version INTEGER NOT NULL DEFAULT 1,
+	created_at INTEGER NOT NULL,
+	updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE role_grant (
+	role TEXT NOT NULL,
+	"right" TEXT NOT NULL,
+	resource TEXT NOT NULL DEFAULT '*',
+	PRIMARY KEY (role, "right", resource)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE routing_revision (
+	revision INTEGER PRIMARY KEY,
+	document TEXT NOT NULL, -- JSON, as validated
+	author BLOB,            -- principal; NULL: the command line
+	note TEXT,
+	at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE schema_migrations (
+	version INTEGER PRIMARY KEY,
+	name TEXT NOT NULL,
+	checksum TEXT NOT NULL, -- SHA-256 of the migration's text, hex
+	applied_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE service_account (
+	id BLOB NOT NULL PRIMARY KEY,
+	name TEXT NOT NULL,
+	tenant TEXT,
+	disabled INTEGER NOT NULL DEFAULT 0 CHECK (disabled IN (0, 1)),
+	version INTEGER NOT NULL DEFAULT 1,
+	created_at INTEGER NOT NULL,
+	updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX service_account_name ON service_account (coalesce(tenant, '*'), name);
+
+CREATE TABLE session (
+	id BLOB NOT NULL PRIMARY KEY,
+	principal BLOB NOT NULL,
+	counter INTEGER NOT NULL DEFAULT 0, -- of the newest refresh token
+	token_hash BLOB NOT NULL,           -- SHA-256 of the newest refresh token
+	rotated_at INTEGER,                 -- when counter last grew: the grace window counts from it
+	amr TEXT NOT NULL,                  -- how they signed in, separated by blanks: "pwd otp"
+	auth_time INTEGER NOT NULL,         -- last full authentication
+	user_agent TEXT,
+	ip TEXT,
+	last_used_at INTEGER NOT NULL,
+	idle_expires_at INTEGER NOT NULL, -- moves with each refresh
+	expires_at INTEGER NOT NULL,      -- never moves
+	ended_at INTEGER,
+	end_reason TEXT, -- signout, reuse, password, admin, disabled
+	created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX session_principal ON session (principal, id);
+
+CREATE TABLE signing_key (
+	kid TEXT NOT NULL PRIMARY KEY,
+	alg TEXT NOT NULL,
+	state TEXT NOT NULL CHECK (state IN ('next', 'active', 'retired', 'revoked')),
+	private_sealed BLOB, -- sealed by the master key; NULL once it signs no more
+	public_jwk TEXT NOT NULL,
+	not_after INTEGER, -- no token of this key is valid from then on; NULL: open
+	version INTEGER NOT NULL DEFAULT 1,
+	created_at INTEGER NOT NULL,
+	updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX signing_key_active ON signing_key (state) WHERE state = 'active';
+
+CREATE TABLE tenant (
+	id TEXT NOT NULL PRIMARY KEY, -- [a-z0-9][a-z0-9-]{0,62}
+	name TEXT NOT NULL,
+	disabled INTEGER NOT NULL DEFAULT 0 CHECK (disabled IN (0, 1)),
+	version INTEGER NOT NULL DEFAULT 1,
+	created_at INTEGER NOT NULL,
+	updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE user (
+	id BLOB NOT NULL PRIMARY KEY,
+	email TEXT NOT NULL,             -- as given
+	email_fold TEXT NOT NULL UNIQUE, -- case-folded: what sign-in compares
+	display_name TEXT,
+	password_phc TEXT,               -- NULL: no password sign-in
+	password_changed_at INTEGER,
+	email_verified_at INTEGER,       -- NULL: not verified
+	disabled INTEGER NOT NULL DEFAULT 0 CHECK (disabled IN (0, 1)),
+	version INTEGER NOT NULL DEFAULT 1,
+	created_at INTEGER NOT NULL,
+	updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,26 @@
+/* The one writer of a SQLite file: a thread that takes all batches that wait, runs each in a
+ * savepoint of its own, commits them with one fsync, and wakes each caller with its own outcome.
+ * writer_write: any thread, blocks. */
+#ifndef STORE_SQLITE_WRITER_H
+#define STORE_SQLITE_WRITER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct fail;
+struct meter;
+struct store_batch;
+struct writer;
+
+/* The file is made when it is missing. */
+enum err writer_open(struct writer **w, const char *path, int64_t timeout_us, struct meter *m,
+    struct fail *f);
+/* Batches that wait are failed; the one under way ends first. Nobody may call writer_write any more. */
+void writer_close(struct writer *w);
+/* As store_write. */
+enum err writer_write(struct writer *w, const struct store_batch *b, size_t *failed_at,
+    struct fail *f);
+
+#endif
