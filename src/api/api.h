@@ -24,6 +24,7 @@ struct api_config {
 	struct pool *lane; /* control lane */
 	struct ctl *ctl;
 	size_t max_body;
+	struct str cors_origins; /* comma-separated; empty: none */
 	/* Whether decisions may be made: false past authz.max_staleness. Any thread writes. */
 	const _Atomic bool *state_fresh;
 	const _Atomic bool *draining;

@@ -25,6 +25,9 @@ const struct route_table *proxy_routes(const struct proxy *p);
 STEP proxy_query(struct proxy *p, struct request *r);        /* param 0: view type */
 STEP proxy_command(struct proxy *p, struct request *r);      /* param 0, 1: aggregate type, id */
 STEP proxy_grpc_command(struct proxy *p, struct request *r); /* body: SubmitCommandRequest */
+/* Reads the aggregate type out of the SubmitCommandRequest in r->body, for the decision that comes before
+ * proxy_grpc_command. A view into the body. E_BAD_REQUEST when it is not such a message. */
+enum err proxy_grpc_peek(struct request *r, struct str *aggregate_type, struct fail *f);
 STEP proxy_runner(struct proxy *p, struct request *r);       /* param 0: rest of the path */
 
 #endif

@@ -76,7 +76,11 @@ struct auth {
 struct trace {
 	uint8_t trace_id[16], parent_id[8], span_id[8];
 	uint8_t flags;
+	bool from_caller; /* the caller sent a well-formed traceparent */
 };
+#define TRACE_LEN 55
+/* Writes the traceparent that says: caused by our span. 55 characters and a NUL. */
+void trace_write(const struct trace *t, char out[TRACE_LEN + 1]);
 
 struct request_cleanup {
 	struct request_cleanup *next;
@@ -127,6 +131,7 @@ struct request {
 	void *step_data; /* of the step that suspended it */
 
 	/* ---- for the access log ---- */
+	struct str principal_id; /* text, in the arena; STR_NONE: nobody */
 	struct str upstream; /* endpoint that answered */
 	int64_t upstream_us;
 	uint64_t bytes_out;

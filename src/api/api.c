@@ -1,0 +1,452 @@
+#include "api/api.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdatomic.h>
+
+#include "api/cors.h"
+#include "api/ctl.h"
+#include "api/match.h"
+#include "authn/authn.h"
+#include "authz/decision.h"
+#include "base/heap.h"
+#include "iam/principal.h"
+#include "proxy/proxy.h"
+
+struct api {
+	struct api_config c;
+	struct role_set *roles;
+};
+
+enum err api_new(const struct api_config *c, struct api **out)
+{
+	struct api *a = heap_zalloc(sizeof *a);
+
+	if (a == NULL)
+		return E_NOMEM;
+	a->c = *c;
+	*out = a;
+	return OK;
+}
+
+void api_free(struct api *a)
+{
+	if (a == NULL)
+		return;
+	role_set_unref(a->roles);
+	heap_free(a);
+}
+
+struct proxy *api_proxy(struct api *a)
+{
+	return a->c.proxy;
+}
+
+struct ctl *api_ctl(struct api *a)
+{
+	return a->c.ctl;
+}
+
+const struct api_config *api_config(const struct api *a)
+{
+	return &a->c;
+}
+
+struct role_set *api_roles(struct api *a)
+{
+	return a->roles;
+}
+
+void api_set_roles_take(struct api *a, struct role_set *r)
+{
+	role_set_unref(a->roles);
+	a->roles = r;
+}
+
+void api_write_envelope(enum err e, struct str request_id, struct buf *out)
+{
+	struct jsonw w = jsonw_on(out);
+
+	jsonw_obj(&w);
+	jsonw_kz(&w, "code", err_code(e));
+	jsonw_kz(&w, "error", err_info(e)->text);
+	jsonw_key(&w, "details");
+	jsonw_raw(&w, STR("{}"));
+	jsonw_kstr(&w, "request_id", request_id);
+	jsonw_obj_end(&w);
+}
+
+/* ---- the header is there ------------------------------------------------------------------- */
+
+static void split_target(struct request *r)
+{
+	struct str query;
+
+	r->path = str_cut(r->target, '?', &query);
+	r->query = query;
+}
+
+/* OPTIONS is answered here for every path that exists: what is allowed, and CORS. */
+static struct step answer_options(struct api *a, struct request *r, unsigned methods)
+{
+	struct str allow = match_allow(methods, &r->arena);
+
+	r->reply.status = 204;
+	(void)reply_header(r, STR("allow"), allow);
+	if (cors_apply(r, a->c.cors_origins) && cors_is_preflight(r))
+		cors_preflight(r, allow);
+	return request_reply(r);
+}
+
+static struct step refuse_match(struct api *a, struct request *r, enum err e, unsigned methods)
+{
+	if (e == E_METHOD_NOT_ALLOWED && str_eq(r->method, STR("OPTIONS")))
+		return answer_options(a, r, methods);
+	if (e == E_METHOD_NOT_ALLOWED)
+		(void)reply_header(r, STR("allow"), match_allow(methods, &r->arena));
+	/* on the gRPC side an unknown method is UNIMPLEMENTED (gRPC over HTTP/2, status codes) */
+	if (e == E_NOT_FOUND && str_starts(request_known(r, HDR_CONTENT_TYPE), STR("application/grpc")))
+		e = E_NOT_IMPLEMENTED;
+	return request_fail_code(r, e);
+}
+
+static bool type_is(struct str value, struct str type)
+{
+	struct str params;
+
+	return str_ieq(str_trim(str_cut(value, ';', &params)), type);
+}
+
+static enum err check_type(const struct request *r)
+{
+	struct str ct = request_known(r, HDR_CONTENT_TYPE);
+
+	if (ct.p == NULL || r->op->body == BODY_NONE)
+		return OK;
+	switch (r->op->body) {
+	case BODY_JSON:
+		return type_is(ct, STR("application/json")) ||
+		    type_is(ct, STR("application/merge-patch+json")) ? OK : E_UNSUPPORTED_TYPE;
+	case BODY_FORM:
+		return type_is(ct, STR("application/x-www-form-urlencoded")) ? OK : E_UNSUPPORTED_TYPE;
+	case BODY_GRPC:
+		return str_starts(ct, STR("application/grpc")) ? OK : E_UNSUPPORTED_TYPE;
+	case BODY_NONE:
+		break;
+	}
+	return OK;
+}
+
+static enum err check_length(const struct api *a, const struct request *r)
+{
+	uint64_t n;
+
+	if (request_known(r, HDR_CONTENT_LENGTH).p == NULL)
+		return OK;
+	if (!str_u64(request_known(r, HDR_CONTENT_LENGTH), UINT64_MAX / 2, &n))
+		return E_BAD_REQUEST;
+	return n > a->c.max_body ? E_BODY_TOO_LARGE : OK;
+}
+
+static bool query_known(const struct op *op, struct str key)
+{
+	for (const char *const *q = op->query; q != NULL && *q != NULL; q++)
+		if (str_eqc(key, *q) || str_eqc(STR("*"), *q))
+			return true;
+	return false;
+}
+
+/* Every parameter is one that the operation knows, and none is given twice. */
+static enum err check_query(struct request *r, struct fail *f)
+{
+	struct str rest = r->query;
+
+	while (rest.p != NULL && r->query.n > 0) {
+		struct str value, key = str_cut(str_cut(rest, '&', &rest), '=', &value);
+
+		if (query_known(r->op, key))
+			continue;
+		return fail_set(f, E_UNKNOWN_PARAMETER, "%s does not know the query parameter \"%.*s\"",
+		    r->op->path, (int)(key.n < 64 ? key.n : 64), key.p);
+	}
+	return OK;
+}
+
+enum api_next api_start(struct api *a, struct request *r)
+{
+	struct match m;
+	struct fail f = { 0 };
+	enum err e;
+
+	r->api = a;
+	request_trace_start(r);
+	if (r->correlation_id.p == NULL) {
+		r->correlation_id = STR("-");
+		step_done(request_fail_code(r, E_NOMEM));
+		return API_ANSWERED;
+	}
+	split_target(r);
+	e = match_op(r->listener, r->method, r->path, &r->arena, &m);
+	r->op = m.op;
+	if (e != OK) {
+		step_done(refuse_match(a, r, e, m.allow));
+		return API_ANSWERED;
+	}
+	memcpy(r->param, m.param, sizeof r->param);
+	e = check_length(a, r);
+	if (e == OK)
+		e = check_type(r);
+	if (e == OK)
+		e = check_query(r, &f);
+	if (e != OK) {
+		if (f.err == OK)
+			f.err = e;
+		step_done(request_fail(r, &f));
+		return API_ANSWERED;
+	}
+	return API_READ_BODY;
+}
+
+/* ---- the decision -------------------------------------------------------------------------- */
+
+static enum err refuse(const struct decision *d, const struct request *r, struct str right,
+    struct str resource, struct fail *f)
+{
+	json_t *details;
+
+	if (d->reason == AUTHZ_DISABLED)
+		return fail_set(f, E_UNAUTHENTICATED, "%s", err_info(E_UNAUTHENTICATED)->text);
+	if (d->reason == AUTHZ_NOT_MEMBER && r->op->tenant == TENANT_HEADER)
+		return fail_set(f, E_TENANT_FORBIDDEN, "%s", err_info(E_TENANT_FORBIDDEN)->text);
+	if (resource.p != NULL)
+		fail_set(f, E_FORBIDDEN, "the right %.*s on \"%.*s\" is missing", STR_ARG(right),
+		    (int)(resource.n < 128 ? resource.n : 128), resource.p);
+	else
+		fail_set(f, E_FORBIDDEN, "the right %.*s is missing", STR_ARG(right));
+	details = json_pack("{s:s%}", "right", right.p, right.n);
+	if (resource.p != NULL)
+		json_object_set_new(details, "resource", json_stringn(resource.p, resource.n));
+	fail_details_take(f, details);
+	return E_FORBIDDEN;
+}
+
+/* Scopes of an external token narrow what its principal may do; they never widen it. */
+static bool in_scopes(struct str scopes, struct str right)
+{
+	if (scopes.p == NULL)
+		return true;
+	while (scopes.p != NULL) {
+		struct str one = str_cut(scopes, ' ', &scopes);
+
+		if (str_eq(one, right) || (one.n > 0 && memchr(one.p, '*', one.n) && str_glob(one, right)))
+			return true;
+	}
+	return false;
+}
+
+static enum err decide(const struct request *r, const struct role_set *roles, struct str tenant,
+    struct str resource, struct fail *f)
+{
+	struct str right = str_c(r->op->right);
+	struct decision d = authz_decide(r->auth.principal, roles, tenant, right, resource);
+
+	if (d.allowed && !in_scopes(r->auth.scopes, right))
+		d = (struct decision){ .reason = AUTHZ_NO_RIGHT };
+	return d.allowed ? OK : refuse(&d, r, right, resource, f);
+}
+
+static bool tenant_valid(struct str t)
+{
+	if (t.n < 1 || t.n > 63 || t.p[0] == '-')
+		return false;
+	for (size_t i = 0; i < t.n; i++)
+		if (!((t.p[i] >= 'a' && t.p[i] <= 'z') || (t.p[i] >= '0' && t.p[i] <= '9') ||
+		    t.p[i] == '-'))
+			return false;
+	return true;
+}
+
+static enum err tenant_from_header(struct request *r)
+{
+	struct str t = request_known(r, HDR_TENANT_ID);
+
+	if (r->known_count[HDR_TENANT_ID] == 0)
+		return E_TENANT_REQUIRED;
+	if (r->known_count[HDR_TENANT_ID] > 1 || !tenant_valid(t))
+		return E_TENANT_INVALID;
+	r->tenant = t;
+	return OK;
+}
+
+static enum err resource_of(struct request *r, struct str *out, struct fail *f)
+{
+	*out = STR_NONE;
+	if (r->op->body == BODY_GRPC)
+		return proxy_grpc_peek(r, out, f);
+	if (r->op->resource >= 0)
+		*out = r->param[r->op->resource];
+	return OK;
+}
+
+/* What can be decided on the worker; TENANT_SCOPE is decided on the control lane. */
+static enum err authorize(struct api *a, struct request *r, struct fail *f)
+{
+	struct str tenant = STR_NONE, resource;
+	enum err e;
+
+	if (r->op->who == WHO_ANY || r->op->tenant == TENANT_SCOPE)
+		return OK;
+	if (r->op->who == WHO_USER)
+		return r->auth.principal->kind == PRINCIPAL_USER ? OK : fail_set(f, E_FORBIDDEN,
+		    "only a user may do this");
+	if (a->roles == NULL)
+		return E_STATE_STALE;
+	if (r->op->tenant == TENANT_HEADER) {
+		e = tenant_from_header(r);
+		if (e != OK)
+			return e;
+		tenant = r->tenant;
+	} else if (r->op->tenant == TENANT_LIST) {
+		tenant = request_query(r, "tenant");
+		if (tenant.p != NULL && !tenant_valid(tenant))
+			return fail_set(f, E_INVALID_PARAMETER, "tenant must match "
+			    "[a-z0-9][a-z0-9-]{0,62}");
+	}
+	e = resource_of(r, &resource, f);
+	return e != OK ? e : decide(r, a->roles, tenant, resource, f);
+}
+
+/* ---- the control lane ---------------------------------------------------------------------- */
+
+static void come_back_cb(struct loop_msg *m)
+{
+	struct request *r = (struct request *)((char *)m - offsetof(struct request, msg));
+
+	(void)cors_apply(r, r->api->c.cors_origins);
+	step_done(request_reply(r));
+}
+
+static enum err decide_scope(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct scope s = { 0 };
+	struct decision d;
+	enum err e = r->op->scope(c, r, &s, f);
+
+	if (e != OK)
+		return e;
+	if (r->roles == NULL)
+		return E_STATE_STALE;
+	e = decide(r, r->roles, STR_NONE, STR_NONE, f); /* platform-wide suffices always */
+	if (e == OK || s.platform || s.n == 0)
+		return e;
+	for (unsigned i = 0; i < s.n; i++) {
+		d = authz_decide(r->auth.principal, r->roles, s.tenant[i], str_c(r->op->right), STR_NONE);
+		fail_clear(f);
+		e = decide(r, r->roles, s.tenant[i], STR_NONE, f);
+		if (d.allowed && e == OK && i == 0)
+			r->tenant = s.tenant[0];
+		if ((e == OK) == s.any)
+			return e;
+	}
+	return e;
+}
+
+/* On a control thread, which owns r until the message is posted. */
+static void control_job(struct pool_job *j)
+{
+	struct request *r = (struct request *)((char *)j - offsetof(struct request, job));
+	struct ctl *c = r->api->c.ctl;
+	struct fail f = { 0 };
+	enum err e = OK;
+
+	r->reply.status = r->op->status;
+	if (r->op->who == WHO_RIGHT && r->op->tenant == TENANT_SCOPE)
+		e = decide_scope(c, r, &f);
+	if (e == OK)
+		e = r->op->control(c, r, &f);
+	if (e == OK && buf_err(&r->reply.buf) != OK)
+		e = E_INTERNAL;
+	if (e != OK) {
+		if (f.err == OK)
+			f.err = e;
+		reply_set_fail(r, &f);
+	}
+	fail_clear(&f);
+	loop_post(r->loop, &r->msg);
+}
+
+static void unref_roles(void *arg)
+{
+	role_set_unref(arg);
+}
+
+static struct step to_control(struct api *a, struct request *r)
+{
+	if (a->roles != NULL) {
+		struct role_set *roles = role_set_ref(a->roles);
+
+		r->roles = roles;
+		if (request_on_finish(r, unref_roles, roles) != OK)
+			return request_fail_code(r, E_NOMEM);
+	}
+	r->msg.cb = come_back_cb;
+	r->job.run = control_job;
+	if (pool_submit(a->c.lane, &r->job) != OK)
+		return request_fail_code(r, E_OVERLOADED);
+	return request_suspend(r);
+}
+
+/* ---- the body is there --------------------------------------------------------------------- */
+
+static struct step run_lane(struct api *a, struct request *r)
+{
+	if (r->op->lane == LANE_CONTROL)
+		return to_control(a, r);
+	return r->op->run(a, r);
+}
+
+static struct step authenticated(struct api *a, struct request *r, enum err e)
+{
+	struct fail f = { 0 };
+	struct step s;
+
+	if (e == OK && r->auth.principal == NULL)
+		e = E_UNAUTHENTICATED;
+	if (e == OK)
+		r->principal_id = str_c(r->auth.principal->id_text);
+	if (e == OK)
+		e = authorize(a, r, &f);
+	if (e == OK)
+		return run_lane(a, r);
+	if (f.err == OK)
+		f.err = e;
+	s = request_fail(r, &f);
+	fail_clear(&f);
+	return s;
+}
+
+static void authenticated_cb(struct request *r, enum err e)
+{
+	step_done(authenticated(r->api, r, e));
+}
+
+static struct step run(struct api *a, struct request *r)
+{
+	enum err e;
+
+	if (r->op->body != BODY_NONE && r->body.n > 0 && request_known(r, HDR_CONTENT_TYPE).p == NULL)
+		return request_fail_code(r, E_UNSUPPORTED_TYPE);
+	if (r->op->who == WHO_ALL || r->op->who == WHO_SERVICE)
+		return run_lane(a, r);
+	if (!atomic_load_explicit(a->c.state_fresh, memory_order_relaxed))
+		return request_fail_code(r, E_STATE_STALE);
+	e = authn_request(a->c.authn, r, authenticated_cb);
+	if (e == E_NOT_READY)
+		return request_suspend(r);
+	return authenticated(a, r, e);
+}
+
+void api_run(struct api *a, struct request *r)
+{
+	step_done(run(a, r));
+}

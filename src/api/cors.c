@@ -1,0 +1,44 @@
+#include "api/cors.h"
+
+#include "request/request.h"
+
+static bool listed(struct str origin, struct str origins)
+{
+	while (origins.p != NULL && origins.n > 0) {
+		struct str one = str_trim(str_cut(origins, ',', &origins));
+
+		if (str_eq(one, origin) || str_eq(one, STR("*")))
+			return true;
+	}
+	return false;
+}
+
+bool cors_apply(struct request *r, struct str origins)
+{
+	struct str origin = request_known(r, HDR_ORIGIN);
+
+	if (origins.n == 0 || origin.p == NULL || r->known_count[HDR_ORIGIN] != 1)
+		return false;
+	(void)reply_header(r, STR("vary"), STR("origin"));
+	if (!listed(origin, origins))
+		return false;
+	(void)reply_header(r, STR("access-control-allow-origin"), origin);
+	(void)reply_header(r, STR("access-control-expose-headers"),
+	    STR("x-correlation-id, traceparent, retry-after, etag"));
+	return true;
+}
+
+bool cors_is_preflight(const struct request *r)
+{
+	return str_eq(r->method, STR("OPTIONS")) &&
+	    request_header(r, STR("access-control-request-method")).p != NULL;
+}
+
+void cors_preflight(struct request *r, struct str allow)
+{
+	(void)reply_header(r, STR("access-control-allow-methods"), allow);
+	(void)reply_header(r, STR("access-control-allow-headers"),
+	    STR("authorization, content-type, x-tenant-id, x-correlation-id, traceparent, if-match, "
+	        "idempotency-key, x-request-timeout-ms"));
+	(void)reply_header(r, STR("access-control-max-age"), STR("600"));
+}

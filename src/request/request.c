@@ -1,0 +1,316 @@
+#include "request/request.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <ctype.h>
+
+#include "base/heap.h"
+#include "base/hex.h"
+#include "base/rnd.h"
+#include "obs/obs.h"
+
+#define ARENA_MAX (4u << 20)
+#define REPLY_MAX (8u << 20)
+#define BODY_MAX (64u << 20) /* a bound on what limits.body may be; the front enforces that */
+#define HEADERS_MAX 4096
+
+void request_init(struct request *r)
+{
+	memset(r, 0, sizeof *r);
+	arena_init(&r->arena, ARENA_MAX);
+	buf_init(&r->body, BODY_MAX);
+	buf_init(&r->reply.buf, REPLY_MAX);
+}
+
+/* Keeps memory that is likely to be wanted again, gives back what was extraordinary. */
+static void keep_small(struct buf *b, size_t max)
+{
+	if (b->cap > 64 * 1024)
+		buf_release(b);
+	buf_clear(b);
+	b->max = max;
+}
+
+void request_reset(struct request *r)
+{
+	struct arena arena = r->arena;
+	struct buf body = r->body, reply = r->reply.buf;
+
+	assert(r->cleanups == NULL);
+	arena_clear(&arena);
+	keep_small(&body, BODY_MAX);
+	keep_small(&reply, REPLY_MAX);
+	memset(r, 0, sizeof *r);
+	r->arena = arena;
+	r->body = body;
+	r->reply.buf = reply;
+}
+
+void request_release(struct request *r)
+{
+	assert(r->cleanups == NULL);
+	arena_release(&r->arena);
+	buf_release(&r->body);
+	buf_release(&r->reply.buf);
+}
+
+static enum err grow_headers(struct request *r)
+{
+	size_t cap = r->headers_cap > 0 ? r->headers_cap * 2 : 24;
+	struct header *h;
+
+	if (cap > HEADERS_MAX)
+		return E_LIMIT;
+	h = arena_alloc(&r->arena, cap * sizeof *h);
+	if (h == NULL)
+		return E_NOMEM;
+	if (r->nheaders > 0)
+		memcpy(h, r->headers, r->nheaders * sizeof *h);
+	r->headers = h;
+	r->headers_cap = cap;
+	return OK;
+}
+
+enum err request_add_header(struct request *r, struct str name, struct str value)
+{
+	enum header_id id;
+	char *lower;
+
+	if (r->nheaders == r->headers_cap) {
+		enum err e = grow_headers(r);
+
+		if (e != OK)
+			return e;
+	}
+	lower = arena_alloc(&r->arena, name.n + 1);
+	if (lower == NULL)
+		return E_NOMEM;
+	for (size_t i = 0; i < name.n; i++)
+		lower[i] = (char)(name.p[i] >= 'A' && name.p[i] <= 'Z' ? name.p[i] | 0x20 : name.p[i]);
+	lower[name.n] = '\0';
+	name.p = lower;
+	r->headers[r->nheaders++] = (struct header){ name, value };
+	id = header_lookup(name);
+	if (id != HDR__COUNT) {
+		if (r->known_count[id] == 0)
+			r->known[id] = value;
+		if (r->known_count[id] < UINT8_MAX)
+			r->known_count[id]++;
+	}
+	return OK;
+}
+
+struct str request_header(const struct request *r, struct str name)
+{
+	for (size_t i = 0; i < r->nheaders; i++)
+		if (str_eq(r->headers[i].name, name))
+			return r->headers[i].value;
+	return STR_NONE;
+}
+
+/* Percent-decodes a query component (`+` is a blank); .p NULL when broken or out of memory. */
+static struct str decode_component(struct request *r, struct str s)
+{
+	char *out = arena_alloc(&r->arena, s.n + 1);
+	size_t k = 0;
+
+	if (out == NULL)
+		return STR_NONE;
+	for (size_t i = 0; i < s.n; i++) {
+		out[k] = s.p[i] == '+' ? ' ' : s.p[i];
+		if (s.p[i] == '%') {
+			if (i + 2 >= s.n || !hex_decode(str_n(s.p + i + 1, 2), &out[k]) || out[k] == '\0')
+				return STR_NONE;
+			i += 2;
+		}
+		k++;
+	}
+	out[k] = '\0';
+	return str_utf8(str_n(out, k)) ? str_n(out, k) : STR_NONE;
+}
+
+struct str request_query(struct request *r, const char *name)
+{
+	struct str rest = r->query;
+
+	while (rest.p != NULL) {
+		struct str value, pair = str_cut(rest, '&', &rest);
+		struct str key = str_cut(pair, '=', &value);
+
+		if (str_eqc(key, name))
+			return decode_component(r, value.p != NULL ? value : STR(""));
+	}
+	return STR_NONE;
+}
+
+struct str request_source(struct request *r)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&r->peer;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&r->peer;
+	char t[INET6_ADDRSTRLEN] = "";
+
+	if (r->peer.ss_family == AF_INET)
+		inet_ntop(AF_INET, &v4->sin_addr, t, sizeof t);
+	else if (r->peer.ss_family == AF_INET6)
+		inet_ntop(AF_INET6, &v6->sin6_addr, t, sizeof t);
+	return arena_str(&r->arena, str_c(t));
+}
+
+/* ---- correlation and trace ----------------------------------------------------------------- */
+
+static bool correlation_ok(struct str s)
+{
+	if (s.n < 1 || s.n > 128)
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < 0x21 || s.p[i] > 0x7e)
+			return false;
+	return true;
+}
+
+static bool lower_hex(struct str s, void *out)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (isupper((unsigned char)s.p[i]))
+			return false;
+	return hex_decode(s, out);
+}
+
+static bool all_zero(const uint8_t *p, size_t n)
+{
+	uint8_t any = 0;
+
+	while (n-- > 0)
+		any |= p[n];
+	return any == 0;
+}
+
+/* traceparent = version "-" trace-id "-" parent-id "-" flags (W3C Trace Context, 3.2.2). A higher
+ * version may carry more behind another "-". */
+static bool parse_traceparent(struct str s, struct trace *t)
+{
+	uint8_t version;
+
+	if (s.n < 55 || s.p[2] != '-' || s.p[35] != '-' || s.p[52] != '-' ||
+	    !lower_hex(str_n(s.p, 2), &version) || version == 0xff ||
+	    (version == 0 ? s.n != 55 : s.n > 55 && s.p[55] != '-') ||
+	    !lower_hex(str_n(s.p + 3, 32), t->trace_id) ||
+	    !lower_hex(str_n(s.p + 36, 16), t->parent_id) ||
+	    !lower_hex(str_n(s.p + 53, 2), &t->flags))
+		return false;
+	return !all_zero(t->trace_id, 16) && !all_zero(t->parent_id, 8);
+}
+
+void request_trace_start(struct request *r)
+{
+	struct str c = request_known(r, HDR_CORRELATION_ID);
+
+	if (r->known_count[HDR_CORRELATION_ID] == 1 && correlation_ok(c)) {
+		r->correlation_id = c;
+	} else {
+		char t[ID_TEXT_LEN];
+
+		r->correlation_id = arena_str(&r->arena, str_c(id_text(id_new(r->started_wall), t)));
+	}
+	if (r->known_count[HDR_TRACEPARENT] != 1 ||
+	    !parse_traceparent(request_known(r, HDR_TRACEPARENT), &r->trace)) {
+		memset(&r->trace, 0, sizeof r->trace);
+		rnd_bytes(r->trace.trace_id, sizeof r->trace.trace_id);
+		r->trace.flags = 1;
+	} else {
+		r->trace.flags &= 1;
+		r->trace.from_caller = true;
+	}
+	rnd_bytes(r->trace.span_id, sizeof r->trace.span_id);
+}
+
+void trace_write(const struct trace *t, char out[TRACE_LEN + 1])
+{
+	memcpy(out, "00-", 3);
+	hex_encode(t->trace_id, 16, out + 3);
+	out[35] = '-';
+	hex_encode(t->span_id, 8, out + 36);
+	memcpy(out + 52, t->flags & 1 ? "-01" : "-00", 4);
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+enum err request_on_finish(struct request *r, void (*cb)(void *), void *arg)
+{
+	struct request_cleanup *c = arena_alloc(&r->arena, sizeof *c);
+
+	if (c == NULL) {
+		cb(arg);
+		return E_NOMEM;
+	}
+	*c = (struct request_cleanup){ r->cleanups, cb, arg };
+	r->cleanups = c;
+	return OK;
+}
+
+static struct str trace_text(struct request *r, char out[33])
+{
+	hex_encode(r->trace.trace_id, 16, out);
+	return str_n(out, 32);
+}
+
+static void observe(struct request *r)
+{
+	char trace[33];
+	struct obs_request o = {
+		.route = r->op != NULL ? (size_t)(r->op - ops_all) : ops_count,
+		.status = r->reply.status,
+		.wall = r->started_wall,
+		.duration_us = loop_now(r->loop) - r->started_mono,
+		.upstream_us = r->upstream_us,
+		.method = r->method,
+		.path = r->path,
+		.correlation_id = r->correlation_id,
+		.trace_id = trace_text(r, trace),
+		.code = r->reply.err != OK ? str_c(err_code(r->reply.err)) : STR_NONE,
+		.tenant = r->tenant,
+		.auth = r->auth.method != AUTH_NONE ? str_c(auth_method_name(r->auth.method)) : STR_NONE,
+		.principal = r->principal_id,
+		.upstream = r->upstream,
+		.source = request_source(r),
+		.bytes_in = r->body.n,
+		.bytes_out = r->bytes_out > 0 ? r->bytes_out : r->reply.body.n,
+		.http_version = r->http_version,
+	};
+
+	obs_request_end(r->obs, &o);
+}
+
+void request_finish(struct request *r)
+{
+	assert(!r->finished);
+	r->finished = true;
+	observe(r);
+	while (r->cleanups != NULL) {
+		struct request_cleanup *c = r->cleanups;
+
+		r->cleanups = c->next;
+		c->cb(c->arg);
+	}
+}
+
+const char *auth_method_name(enum auth_method m)
+{
+	static const char *const names[AUTH__COUNT] = {
+		[AUTH_NONE] = "none", [AUTH_ACCESS_TOKEN] = "access_token",
+		[AUTH_EXTERNAL_JWT] = "external_jwt", [AUTH_API_KEY] = "api_key",
+		[AUTH_BASIC] = "basic", [AUTH_CERTIFICATE] = "certificate",
+	};
+
+	return names[m];
+}
+
+const char *method_name(enum method m)
+{
+	static const char *const names[M__COUNT] = {
+		[M_GET] = "GET", [M_HEAD] = "HEAD", [M_POST] = "POST", [M_PUT] = "PUT",
+		[M_PATCH] = "PATCH", [M_DELETE] = "DELETE", [M_OPTIONS] = "OPTIONS",
+	};
+
+	return names[m];
+}
