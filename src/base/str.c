@@ -40,6 +40,19 @@ bool str_glob(struct str pattern, struct str s)
 	return p == pattern.n;
 }
 
+bool str_tenant(struct str s)
+{
+	if (s.n == 0 || s.n > 63 || s.p[0] == '-')
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-')
+			return false;
+	}
+	return true;
+}
+
 /* Length of the well-formed sequence at s[0], 0 when there is none. */
 static size_t utf8_len(const unsigned char *s, size_t n)
 {

@@ -73,6 +73,8 @@ static inline struct str str_trim(struct str s)
 bool str_u64(struct str s, uint64_t max, uint64_t *out);
 /* Shell-like glob with `*` alone as wildcard, no escapes: for resources of grants. */
 bool str_glob(struct str pattern, struct str s);
+/* A tenant's id: [a-z0-9][a-z0-9-]{0,62}. */
+bool str_tenant(struct str s);
 /* Well-formed UTF-8 without NUL (RFC 3629). */
 bool str_utf8(struct str s);
 
