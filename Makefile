@@ -103,6 +103,12 @@ test: ## install what tests need; run lint, unit and end-to-end tests; print the
 	@$(MAKE) --no-print-directory all $(B)/samplenode $(UNIT)
 	@tools/test.sh
 
+.PHONY: bench
+bench: ## compare gatewayd with HAProxy and nginx on the same cores (BENCH="--rounds 3 --help")
+	@tools/deps.sh build test bench
+	@$(MAKE) --no-print-directory all $(B)/samplenode
+	@$(PY) tests/bench/bench.py $(BENCH)
+
 .PHONY: lint
 lint: ## include direction between rooms, file and function length, leftovers
 	tools/lint.sh
