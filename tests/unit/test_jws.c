@@ -242,17 +242,13 @@ static void bad_keys_are_refused(void **state)
 		EC X Y ",\"alg\":\"ES384\"", EC X Y ",\"alg\":\"RS256\"", EC X Y ",\"alg\":\"none\"",
 		EC X Y ",\"alg\":null", EC X Y ",\"alg\":\"es256\"",
 		A2_PUBLIC ",\"alg\":\"HS256\"", A2_PUBLIC ",\"alg\":\"RS512\"",
-		/* RSA: e of 1, even e, long e, short n, even n */
-		"\"kty\":\"RSA\",\"e\":\"AQ\",\"n\":\"sXchDaQebHnPiGvyDOAT4saGEUetSyo9MKLOoWFsueri23bOdgWp4"
-		"Dy1WlUzewbgBHod5pcM9H95GQRV3JDXboIRROSBigeC5yjU1hGzHHyXss8UDprecbAYxknTcQkhslANGRUZmdTOQ5q"
-		"TRsLAt6BTYuyvVRdhS8exSZEy_c4gs_7svlJJQ4H9_NxsiIoLwAEk7-Q3UXERGYw_75IDrGA84-lA_-Ct4eTlXHBIY"
-		"2EaV7t7LjJaynVJCpkv4LKjTTAumiGUIuQhrNhZLuF_RJLqHpM2kgWFLU7-VTdL1VbC2tejvcI2BlMkEpk1BzBZI0K"
-		"QB0GaDWFLN-aEAw3vRw\"",
-		"\"kty\":\"RSA\",\"e\":\"AQAC\",\"n\":\"sXchDaQ\"",
+		/* RSA: even e, e of 1, with a leading zero, of 33 bits, empty, no text; short and even n */
+		RSA_N ",\"e\":\"AQAC\"", RSA_N ",\"e\":\"AQ\"", RSA_N ",\"e\":\"AAEAAQ\"",
+		RSA_N ",\"e\":\"AQAAAAE\"", RSA_N ",\"e\":\"\"", RSA_N ",\"e\":65537",
 		"\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"sXchDaQebHnPiGvyDOAT4saGEUetSyo9MKLOoWFsueri23bOdgWp"
 		"4Dy1WlUzewbgBHod5pcM9H95GQRV3JDXboIRROSBigeC5yjU1hGzHHyXss8UDprecbAYxknTcQkhslANGRUZmdTOQ5"
 		"qTRsLAt6BTYuyvVRdhS8exSZEy_c4gs_w\"",
-		"\"kty\":\"RSA\",\"n\":\"AQAB\"", "\"kty\":\"RSA\",\"e\":\"AQAB\"",
+		"\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"\"", "\"kty\":\"RSA\",\"e\":\"AQAB\"",
 		/* Ed25519: of small order (two encodings), other curves, wrong length */
 		"\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"",
 		"\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" ZERO "\"",
