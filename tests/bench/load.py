@@ -81,7 +81,7 @@ class H2load:
         refused = sum(map(int, re.search(r"2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", out).groups()))
         data = int(re.search(r"headers \(.*?\), \S+ \((\d+)\) data", out).group(1))
         missing = done - data // self.answer_size if self.answer_size else 0
-        bad = failed + errored + timeout + max(refused, missing)
+        bad = max(failed, refused, missing) + errored + timeout
         with open(self.log) as f:
             times = sorted(int(line.rsplit("\t", 1)[1]) for line in f)
         assert times, out

@@ -29,9 +29,12 @@ def processes():
     """Ends whatever a test started and did not end itself, by pid."""
     before = len(process.started)
     yield
-    for p in process.started[before:]:
-        p.kill()
+    mine = process.started[before:]
     del process.started[before:]
+    for p in mine:
+        p.kill()
+    reports = [p.sanitizer_report() for p in mine]
+    assert not any(reports), "\n".join(filter(None, reports))
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +80,8 @@ def gateway(tmp_path, request):
         return made[-1]
     yield start
     for g in made:
-        g.stop()
+        statuses = g.stop()
+        assert not any(statuses), f"exit statuses after SIGTERM: {statuses}"
 
 
 @pytest.fixture

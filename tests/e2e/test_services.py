@@ -2,8 +2,9 @@
 blame the gateway."""
 import pytest
 
+from harness import process
 from harness.gateway import nested
-from harness.process import Process
+from harness.process import Process, sanitizer_report
 from harness.wait import until
 
 
@@ -53,3 +54,11 @@ def test_a_program_that_ends_early_is_reported_with_its_output(tmp_path):
 
 def test_configuration_keys_become_a_tree():
     assert nested({"a.b": 1, "a.c.d": 2, "e": 3}) == {"a": {"b": 1, "c": {"d": 2}}, "e": 3}
+
+
+def test_a_sanitizer_report_is_seen(tmp_path):
+    p = Process("racy", ["/bin/echo", "WARNING: ThreadSanitizer: data race (pid=1)"], tmp_path).start()
+    p.wait()
+    assert "data race" in p.sanitizer_report()
+    process.started.remove(p)  # it would fail this test
+    assert not sanitizer_report("calm", "WARNING: nothing")

@@ -383,7 +383,6 @@ void grpc_open(struct loop *l, int fd)
 	c->watch = (struct watch){ .fd = fd, .ready = ready };
 	c->loop = l;
 	session_open(c);
-	/* the first frames leave with the answer to the client's: until it is added to the loop, the
-	 * connection must not be touched again by this thread */
+	/* writable at once: the loop's thread then sends the settings. This thread is done with c. */
 	loop_add(l, &c->watch, EPOLLIN | EPOLLOUT);
 }

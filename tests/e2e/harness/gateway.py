@@ -11,7 +11,7 @@ import requests
 import yaml
 
 from .paths import GATEWAYD, GWCTL, program
-from .process import Ended, Process, until_alive
+from .process import Ended, Process, sanitizer_report, until_alive
 from .raw import Connection, raw
 from .wait import until
 
@@ -147,6 +147,7 @@ class Gateway:
         status other than 0 is a failure."""
         p = subprocess.run([program(GWCTL), *map(str, args)], input=stdin, capture_output=True, text=True,
                            timeout=timeout, cwd=self.directory, env={**os.environ, **self.env, **(env or {})})
+        assert not sanitizer_report("gwctl", p.stderr), p.stderr
         if check:
             assert p.returncode == 0, f"gwctl {' '.join(map(str, args))}: {p.returncode}\n{p.stdout}{p.stderr}"
         return SimpleNamespace(stdout=p.stdout, stderr=p.stderr, returncode=p.returncode,
@@ -193,8 +194,8 @@ class Gateway:
         return self.admin("PUT", "/admin/routing", token, {"revision": revision + 1, **document})
 
     def stop(self):
-        """Ends all replicas with SIGTERM; their exit statuses."""
-        return [r.stop() for r in self.replicas if r.process.popen]
+        """Ends the replicas that run with SIGTERM; their exit statuses."""
+        return [r.stop() for r in self.replicas if r.process.alive()]
 
     def kill(self):
         for r in self.replicas:

@@ -6,7 +6,7 @@ from .process import Process
 
 
 class Node:
-    def __init__(self, log_dir, name="node", threads=1, ports=(0, 0, 0)):
+    def __init__(self, log_dir, name="node", threads=2, ports=(0, 0, 0)):
         argv = [program(SAMPLENODE), "--name", name, "--threads", threads]
         for what, port in zip(("http", "grpc", "admin"), ports):
             argv += [f"--{what}", f"127.0.0.1:{port}"]

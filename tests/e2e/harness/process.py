@@ -10,6 +10,14 @@ from .wait import until
 started = []
 
 
+SANITIZER = re.compile(r"(?:WARNING|ERROR): \w+Sanitizer|: runtime error: ")
+
+
+def sanitizer_report(name, text):
+    found = SANITIZER.search(text)
+    return found and f"{name}: {text[max(found.start() - 200, 0):found.start() + 4000]}"
+
+
 class Process:
     def __init__(self, name, argv, log_dir, env=None, cwd=None):
         self.name, self.argv, self.env, self.cwd = name, [str(a) for a in argv], env, cwd
@@ -73,6 +81,13 @@ class Process:
 
     def wait(self, timeout=15.0):
         return self.popen.wait(timeout)
+
+    def sanitizer_report(self):
+        """The first report of a sanitizer in any run's output, or None."""
+        if not os.path.exists(self.log_path):
+            return None
+        with open(self.log_path, errors="replace") as f:
+            return sanitizer_report(self.name, f.read())
 
     def rss_kib(self):
         with open(f"/proc/{self.pid}/status") as f:
