@@ -21,7 +21,8 @@ void answer_json_take(struct answer *a, int status, json_t *json)
 
 void answer_problem(struct answer *a, int status, const char *code, const char *text)
 {
-	answer_json_take(a, status, json_pack("{s:s,s:s,s:{}}", "code", code, "error", text, "details"));
+	answer_json_take(a, status,
+	                 json_pack("{s:s,s:s,s:{}}", "code", code, "error", text, "details"));
 }
 
 static void write_chunks(const struct bytes *body, struct bytes *out)

@@ -82,13 +82,15 @@ enum problem fault_read(json_t *order, struct fault *f, struct verdict *v)
 	json_error_t why;
 
 	*f = (struct fault){ .status = 503 };
-	if (json_unpack_ex(order, &why, JSON_STRICT, "{s?s,s?s,s?s,s?i,s?i,s?i,s?i}", "mode", &mode, "kind", &kind,
-	                   "key", &key, "status", &f->status, "ms", &ms, "bytes", &bytes, "times", &times))
+	if (json_unpack_ex(order, &why, JSON_STRICT, "{s?s,s?s,s?s,s?i,s?i,s?i,s?i}", "mode", &mode,
+	                   "kind", &kind, "key", &key, "status", &f->status, "ms", &ms, "bytes",
+	                   &bytes, "times", &times))
 		return verdict_set(v, PROBLEM_INVALID, "fault: %s", why.text);
 	m = index_of(modes, sizeof modes / sizeof *modes, mode);
 	k = index_of(kinds, sizeof kinds / sizeof *kinds, kind);
 	if (m < 0 || k < 0 || ms < 0 || bytes < 0 || (unsigned)bytes > MAX_BYTES)
-		return verdict_set(v, PROBLEM_INVALID, "fault: mode, kind, ms or bytes is not one this node knows");
+		return verdict_set(v, PROBLEM_INVALID,
+		                   "fault: mode, kind, ms or bytes is not one this node knows");
 	f->mode = (enum fault_mode)m;
 	f->kind = (enum fault_kind)k;
 	f->delay_ms = (unsigned)ms;

@@ -24,12 +24,12 @@ enum fault_mode {
 };
 
 enum fault_kind {
-	FRAMING_TWO_LENGTHS,   /* Content-Length twice, differing */
-	FRAMING_BOTH,          /* Content-Length and Transfer-Encoding: chunked */
-	FRAMING_BAD_CHUNK,     /* a chunk size that is no number */
-	FRAMING_BAD_STATUS,    /* a status line that is none */
-	FRAMING_BAD_HEADER,    /* a space before the colon */
-	FRAMING_LONG_HEAD,     /* a header of 256 KiB */
+	FRAMING_TWO_LENGTHS, /* Content-Length twice, differing */
+	FRAMING_BOTH,        /* Content-Length and Transfer-Encoding: chunked */
+	FRAMING_BAD_CHUNK,   /* a chunk size that is no number */
+	FRAMING_BAD_STATUS,  /* a status line that is none */
+	FRAMING_BAD_HEADER,  /* a space before the colon */
+	FRAMING_LONG_HEAD,   /* a header of 256 KiB */
 };
 
 struct fault {
@@ -40,8 +40,8 @@ struct fault {
 	size_t bytes;
 };
 
-/* Reads {"mode",…,"key"?,"times"?}. With "key" the requests naming it are counted, and past "times"
- * of them the mode becomes FAULT_NONE: "fail twice, then work". */
+/* Reads {"mode",...,"key"?,"times"?}. With "key" the requests naming it are counted, and past
+ * "times" of them the mode becomes FAULT_NONE: "fail twice, then work". */
 enum problem fault_read(json_t *order, struct fault *f, struct verdict *v);
 /* How many requests have named key. */
 unsigned fault_count(const char *key);

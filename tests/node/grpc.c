@@ -13,9 +13,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#define READ_SIZE (64u << 10)
-#define OUT_HIGH (256u << 10) /* past it the session waits for the socket */
-#define WINDOW (1 << 20)
+#define READ_SIZE   (64u << 10)
+#define OUT_HIGH    (256u << 10) /* past it the session waits for the socket */
+#define WINDOW      (1 << 20)
 #define MAX_MESSAGE (16u << 20)
 
 struct grpc_conn {
@@ -53,7 +53,10 @@ static void stream_free(struct stream *s)
 	free(s);
 }
 
-#define NV(n, v) { (uint8_t *)(n), (uint8_t *)(v), strlen(n), strlen(v), NGHTTP2_NV_FLAG_NONE }
+#define NV(n, v) \
+	{ \
+		(uint8_t *)(n), (uint8_t *)(v), strlen(n), strlen(v), NGHTTP2_NV_FLAG_NONE \
+	}
 
 /* Percent-encodes what grpc-message can't carry as it is (gRPC over HTTP/2, "Percent-Encoded"). */
 static void encode_text(const char *text, char *out, size_t size)
@@ -70,8 +73,8 @@ static void encode_text(const char *text, char *out, size_t size)
 	out[n] = 0;
 }
 
-static ssize_t give_message(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags,
-                            nghttp2_data_source *source, void *user)
+static ssize_t give_message(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length,
+                            uint32_t *flags, nghttp2_data_source *source, void *user)
 {
 	struct stream *s = source->ptr;
 	struct bytes *m = &s->answer.message;
@@ -133,7 +136,8 @@ static void answer(struct stream *s)
 		s->conn->closing = true;
 		return;
 	case GRPC_END_REFUSE:
-		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_REFUSED_STREAM);
+		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id,
+		                          NGHTTP2_REFUSED_STREAM);
 		return;
 	case GRPC_END_GOAWAY:
 		nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR, NULL, 0);
@@ -167,7 +171,9 @@ static void run(struct stream *s)
 	const unsigned char *p = (const unsigned char *)s->body.data;
 	struct grpc_call call = { .path = { s->path.data, s->path.len },
 		                  .metadata = { s->metadata.data, s->metadata.len } };
-	size_t n = s->body.len < 5 ? 0 : (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
+	size_t n = s->body.len < 5
+	                   ? 0
+	                   : (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
 
 	if (!s->is_post || !s->is_grpc) {
 		refuse_http(s, s->is_post ? "415" : "405");
@@ -196,7 +202,8 @@ static void fire(struct timer *t)
 	flush(c);
 }
 
-/* ---- nghttp2's callbacks ---------------------------------------------------------------------- */
+/* ---- nghttp2's callbacks ----------------------------------------------------------------------
+ */
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
@@ -218,8 +225,9 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	return nghttp2_session_set_stream_user_data(session, s->id, s);
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
-                     const uint8_t *value, size_t value_len, uint8_t flags, void *user)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+                     void *user)
 {
 	struct stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 	struct slice n = { (const char *)name, name_len }, v = { (const char *)value, value_len };
@@ -241,7 +249,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	return 0;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *user)
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
+                   size_t len, void *user)
 {
 	struct stream *s = nghttp2_session_get_stream_user_data(session, id);
 
@@ -277,7 +286,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
 	return 0;
 }
 
-/* ---- the connection --------------------------------------------------------------------------- */
+/* ---- the connection ---------------------------------------------------------------------------
+ */
 
 static void conn_free(struct grpc_conn *c)
 {
@@ -295,7 +305,8 @@ static bool collect(struct grpc_conn *c)
 	const uint8_t *data;
 	ssize_t n;
 
-	while (c->out.len - c->sent < OUT_HIGH && (n = nghttp2_session_mem_send(c->session, &data)) != 0) {
+	while (c->out.len - c->sent < OUT_HIGH &&
+	       (n = nghttp2_session_mem_send(c->session, &data)) != 0) {
 		if (n < 0)
 			return false;
 		bytes_add(&c->out, data, (size_t)n);
@@ -311,7 +322,8 @@ static void flush(struct grpc_conn *c)
 		return;
 	}
 	while (c->sent < c->out.len) {
-		ssize_t n = send(c->watch.fd, c->out.data + c->sent, c->out.len - c->sent, MSG_NOSIGNAL);
+		ssize_t n = send(c->watch.fd, c->out.data + c->sent, c->out.len - c->sent,
+		                 MSG_NOSIGNAL);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 			loop_want(c->loop, &c->watch, EPOLLOUT);
 			return;
@@ -383,6 +395,7 @@ void grpc_open(struct loop *l, int fd)
 	c->watch = (struct watch){ .fd = fd, .ready = ready };
 	c->loop = l;
 	session_open(c);
-	/* writable at once: the loop's thread then sends the settings. This thread is done with c. */
+	/* writable at once: the loop's thread then sends the settings. This thread is done with c.
+	 */
 	loop_add(l, &c->watch, EPOLLIN | EPOLLOUT);
 }

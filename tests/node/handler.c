@@ -24,7 +24,7 @@ struct call {
 	"{\"view_type\":\"bench\",\"count\":2,\"items\":" \
 	"[{\"id\":\"a1\",\"total\":1250},{\"id\":\"a2\",\"total\":990.5}],\"page\":1}"
 static const char bench_answer[] =
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 101\r\n\r\n" BENCH_BODY;
+	"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 101\r\n\r\n" BENCH_BODY;
 _Static_assert(sizeof BENCH_BODY - 1 == 101, "content-length of the constant answer");
 
 static void refuse(struct answer *a, const struct verdict *v)
@@ -36,8 +36,8 @@ static void refuse(struct answer *a, const struct verdict *v)
 
 static enum problem need_tenant(struct call *c)
 {
-	return node_tenant(request_header(c->request, "x-tenant-id"), request_header(c->request, "x-auth-tenant-id"),
-	                   c->tenant, &c->verdict);
+	return node_tenant(request_header(c->request, "x-tenant-id"),
+	                   request_header(c->request, "x-auth-tenant-id"), c->tenant, &c->verdict);
 }
 
 static enum problem need_object(struct call *c)
@@ -46,7 +46,8 @@ static enum problem need_object(struct call *c)
 
 	c->json = json_loadb(c->body.data, c->body.len, JSON_REJECT_DUPLICATES, &why);
 	if (!c->json)
-		return verdict_set(&c->verdict, PROBLEM_INVALID, "body: %s at byte %d", why.text, why.position);
+		return verdict_set(&c->verdict, PROBLEM_INVALID, "body: %s at byte %d", why.text,
+		                   why.position);
 	if (!json_is_object(c->json))
 		return verdict_set(&c->verdict, PROBLEM_INVALID, "body: an object is expected");
 	return PROBLEM_NONE;
@@ -70,12 +71,15 @@ static json_t *headers_json(const struct request *r)
 
 static void do_echo(struct call *c, struct answer *a)
 {
-	json_t *body = json_loadb(c->body.data ? c->body.data : "", c->body.len, JSON_DECODE_ANY, NULL);
+	json_t *body =
+		json_loadb(c->body.data ? c->body.data : "", c->body.len, JSON_DECODE_ANY, NULL);
 
-	answer_json_take(a, 200, json_pack("{s:s,s:o,s:o,s:o,s:o,s:o}", "node", node_name, "method",
-	                                   node_text(c->request->method), "target", node_text(c->request->target),
-	                                   "headers", headers_json(c->request), "text", node_text(c->body), "body",
-	                                   body ? body : json_null()));
+	answer_json_take(a, 200,
+	                 json_pack("{s:s,s:o,s:o,s:o,s:o,s:o}", "node", node_name, "method",
+	                           node_text(c->request->method), "target",
+	                           node_text(c->request->target), "headers",
+	                           headers_json(c->request), "text", node_text(c->body), "body",
+	                           body ? body : json_null()));
 }
 
 static void do_counter(struct call *c, struct answer *a)
@@ -87,13 +91,18 @@ static void do_counter(struct call *c, struct answer *a)
 	else if (!(key = json_string_value(json_object_get(c->json, "key"))))
 		answer_problem(a, 400, "invalid_argument", "key is required");
 	else
-		answer_json_take(a, 200, json_pack("{s:s,s:i}", "key", key, "count", (int)fault_count(key)));
+		answer_json_take(
+			a, 200, json_pack("{s:s,s:i}", "key", key, "count", (int)fault_count(key)));
 }
 
 static const char *const bad_framings[] = {
-	[FRAMING_TWO_LENGTHS] = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 7\r\n\r\nhello!!",
-	[FRAMING_BOTH] = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-	[FRAMING_BAD_CHUNK] = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\nhello\r\n0\r\n\r\n",
+	[FRAMING_TWO_LENGTHS] =
+		"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 7\r\n\r\nhello!!",
+	[FRAMING_BOTH] =
+		"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n"
+		"5\r\nhello\r\n0\r\n\r\n",
+	[FRAMING_BAD_CHUNK] =
+		"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\nhello\r\n0\r\n\r\n",
 	[FRAMING_BAD_STATUS] = "HTTP/1.1 abc\r\ncontent-length: 5\r\n\r\nhello",
 	[FRAMING_BAD_HEADER] = "HTTP/1.1 200 OK\r\ncontent-length : 5\r\n\r\nhello",
 	[FRAMING_LONG_HEAD] = "HTTP/1.1 200 OK\r\nx-long: ",
@@ -121,7 +130,10 @@ static void fill(struct answer *a, size_t n)
 static void half_body(struct answer *a, size_t n)
 {
 	a->raw = true;
-	bytes_addf(&a->body, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n", n);
+	bytes_addf(
+		&a->body,
+		"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n",
+		n);
 	fill(a, n / 2);
 }
 
@@ -132,7 +144,8 @@ static void misbehave(const struct fault *f, struct answer *a)
 	case FAULT_NONE:
 	case FAULT_GOAWAY:
 	case FAULT_DELAY:
-		answer_json_take(a, 200, json_pack("{s:s,s:i}", "fault", "none", "count", (int)f->count));
+		answer_json_take(a, 200,
+		                 json_pack("{s:s,s:i}", "fault", "none", "count", (int)f->count));
 		a->end = f->mode == FAULT_GOAWAY ? END_CLOSE : END_KEEP;
 		a->delay_ms = f->delay_ms;
 		break;
@@ -185,13 +198,15 @@ static void do_query(struct call *c, struct answer *a)
 {
 	json_t *result;
 
-	if (need_tenant(c) || need_object(c) || !(result = node_query(c->tenant, c->rest, c->json, &c->verdict)))
+	if (need_tenant(c) || need_object(c) ||
+	    !(result = node_query(c->tenant, c->rest, c->json, &c->verdict)))
 		refuse(a, &c->verdict);
 	else
 		answer_json_take(a, 200, result);
 }
 
-static enum problem read_command(struct call *c, struct command *cmd, json_t **payload, json_t **metadata)
+static enum problem read_command(struct call *c, struct command *cmd, json_t **payload,
+                                 json_t **metadata)
 {
 	json_int_t expected = -1;
 	char *slash = strchr(c->rest, '/');
@@ -200,13 +215,17 @@ static enum problem read_command(struct call *c, struct command *cmd, json_t **p
 	if (need_tenant(c) || need_object(c))
 		return c->verdict.problem;
 	if (!slash || slash == c->rest || !slash[1])
-		return verdict_set(&c->verdict, PROBLEM_INVALID, "the path is /v1/commands/{aggregate_type}/{aggregate_id}");
+		return verdict_set(&c->verdict, PROBLEM_INVALID,
+		                   "the path is /v1/commands/{aggregate_type}/{aggregate_id}");
 	*slash = 0;
-	*cmd = (struct command){ .tenant = c->tenant, .command_id = "", .command_type = "",
-		                 .aggregate_type = c->rest, .aggregate_id = slash + 1 };
-	if (json_unpack_ex(c->json, &why, JSON_STRICT, "{s?s,s?s,s?o,s?I,s?o}", "command_id", &cmd->command_id,
-	                   "command_type", &cmd->command_type, "payload", payload, "expected_version", &expected,
-	                   "metadata", metadata))
+	*cmd = (struct command){ .tenant = c->tenant,
+		                 .command_id = "",
+		                 .command_type = "",
+		                 .aggregate_type = c->rest,
+		                 .aggregate_id = slash + 1 };
+	if (json_unpack_ex(c->json, &why, JSON_STRICT, "{s?s,s?s,s?o,s?I,s?o}", "command_id",
+	                   &cmd->command_id, "command_type", &cmd->command_type, "payload", payload,
+	                   "expected_version", &expected, "metadata", metadata))
 		return verdict_set(&c->verdict, PROBLEM_INVALID, "body: %s", why.text);
 	if (json_object_get(c->json, "expected_version") && expected < 0)
 		return verdict_set(&c->verdict, PROBLEM_INVALID, "expected_version is negative");
@@ -228,9 +247,10 @@ static void answer_outcome(struct answer *a, struct outcome *o)
 		a->end = END_CLOSE;
 	} else {
 		answer_json_take(a, 200,
-		                 json_pack("{s:s,s:s,s:s,s:I,s:[o]}", "command_id", e->command_id, "aggregate_type",
-		                           e->aggregate_type, "aggregate_id", e->aggregate_id, "version",
-		                           (json_int_t)e->version, "events", event_json(e)));
+		                 json_pack("{s:s,s:s,s:s,s:I,s:[o]}", "command_id", e->command_id,
+		                           "aggregate_type", e->aggregate_type, "aggregate_id",
+		                           e->aggregate_id, "version", (json_int_t)e->version,
+		                           "events", event_json(e)));
 	}
 }
 
@@ -271,7 +291,8 @@ static void do_tenant(struct call *c, struct answer *a)
 		answer_problem(a, 404, "not_found", "the verbs are status, drain and resume");
 		return;
 	} else if (!get && (need_object(c) || !tenant_pretend(c->rest, c->json))) {
-		answer_problem(a, 400, "invalid_argument", "lag, checkpoint_stable, snapshot_available");
+		answer_problem(a, 400, "invalid_argument",
+		               "lag, checkpoint_stable, snapshot_available");
 		return;
 	}
 	answer_json_take(a, 200, tenant_status(c->rest));
@@ -329,8 +350,8 @@ static char *decode(struct slice path)
 	return text;
 }
 
-static void run_route(const struct route *route, size_t n, const struct request *r, struct slice body,
-                      struct answer *a)
+static void run_route(const struct route *route, size_t n, const struct request *r,
+                      struct slice body, struct answer *a)
 {
 	struct slice rest = { r->target.data + n, r->target.len - n };
 	struct call c = { .request = r, .body = body, .rest = decode(rest) };
@@ -344,7 +365,8 @@ void handler_run(const struct request *r, struct slice body, struct answer *a)
 {
 	bool known = false;
 
-	if (slice_is(r->target, "/v1/query/bench") || (slice_is(r->target, "/") && slice_is(r->method, "GET"))) {
+	if (slice_is(r->target, "/v1/query/bench") ||
+	    (slice_is(r->target, "/") && slice_is(r->method, "GET"))) {
 		a->constant = (struct slice){ bench_answer, sizeof bench_answer - 1 };
 		return;
 	}
@@ -358,5 +380,6 @@ void handler_run(const struct request *r, struct slice body, struct answer *a)
 			return;
 		}
 	}
-	answer_problem(a, known ? 405 : 404, known ? "method_not_allowed" : "not_found", "no such call on this node");
+	answer_problem(a, known ? 405 : 404, known ? "method_not_allowed" : "not_found",
+	               "no such call on this node");
 }

@@ -12,9 +12,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#define READ_SIZE (16u << 10)
-#define RESET_AFTER_MS 20    /* so that the peer has read what came before the reset */
-#define LINGER_MS 1000
+#define READ_SIZE      (16u << 10)
+#define RESET_AFTER_MS 20 /* so that the peer has read what came before the reset */
+#define LINGER_MS      1000
 
 struct http_conn {
 	struct watch watch;
@@ -54,7 +54,8 @@ static void refuse(struct http_conn *c, int status)
 	struct answer a = { 0 };
 
 	c->keep_alive = c->head_only = false;
-	answer_problem(&a, status, "bad_request", "the request breaks RFC 9112 or a limit of this node");
+	answer_problem(&a, status, "bad_request",
+	               "the request breaks RFC 9112 or a limit of this node");
 	write_answer(c, &a);
 }
 
@@ -141,7 +142,8 @@ static void part(struct http_conn *c)
 static void flush(struct http_conn *c)
 {
 	while (c->sent < c->out.len) {
-		ssize_t n = send(c->watch.fd, c->out.data + c->sent, c->out.len - c->sent, MSG_NOSIGNAL);
+		ssize_t n = send(c->watch.fd, c->out.data + c->sent, c->out.len - c->sent,
+		                 MSG_NOSIGNAL);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 			loop_want(c->loop, &c->watch, EPOLLOUT);
 			return;

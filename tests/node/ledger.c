@@ -57,23 +57,24 @@ static struct event *event_new(const struct command *c, const char *command_id)
 
 static enum problem replay(const struct command *c, const struct event *e, struct verdict *v)
 {
-	if (!strcmp(c->aggregate_type, e->aggregate_type) && !strcmp(c->aggregate_id, e->aggregate_id) &&
-	    !strcmp(c->command_type, e->type))
+	if (!strcmp(c->aggregate_type, e->aggregate_type) &&
+	    !strcmp(c->aggregate_id, e->aggregate_id) && !strcmp(c->command_type, e->type))
 		return PROBLEM_NONE;
 	return verdict_set(v, PROBLEM_COMMAND_REUSED,
-	                   "command_id was used before for %s %s on %s, with another content", e->type,
-	                   e->aggregate_type, e->aggregate_id);
+	                   "command_id was used before for %s %s on %s, with another content",
+	                   e->type, e->aggregate_type, e->aggregate_id);
 }
 
-static enum problem append(const struct command *c, struct history *aggregate, const char *command_id,
-                           const struct event **event, struct verdict *v)
+static enum problem append(const struct command *c, struct history *aggregate,
+                           const char *command_id, const struct event **event, struct verdict *v)
 {
 	uint64_t version = aggregate->last ? aggregate->last->version : 0;
 	struct history *all;
 	struct event *e;
 
 	if (c->has_expected_version && c->expected_version != version)
-		return verdict_set(v, PROBLEM_VERSION, "expected version %" PRIu64 ", the aggregate is at %" PRIu64,
+		return verdict_set(v, PROBLEM_VERSION,
+		                   "expected version %" PRIu64 ", the aggregate is at %" PRIu64,
 		                   c->expected_version, version);
 	e = event_new(c, command_id);
 	all = history_of(&histories, c->tenant);
@@ -100,7 +101,8 @@ enum problem ledger_submit(const struct command *c, const struct event **event, 
 		id = made;
 	}
 	bytes_addf(&command_key, "%s" JOIN "%s", c->tenant, id);
-	bytes_addf(&aggregate_key, "%s" JOIN "%s" JOIN "%s", c->tenant, c->aggregate_type, c->aggregate_id);
+	bytes_addf(&aggregate_key, "%s" JOIN "%s" JOIN "%s", c->tenant, c->aggregate_type,
+	           c->aggregate_id);
 	pthread_mutex_lock(&lock);
 	*event = dict_get(&commands, command_key.data);
 	*replayed = *event != NULL;
@@ -119,9 +121,10 @@ enum problem ledger_submit(const struct command *c, const struct event **event, 
 
 json_t *event_json(const struct event *e)
 {
-	return json_pack("{s:s,s:s,s:I,s:o,s:s}", "event_id", e->id, "event_type", e->type, "version",
-	                 (json_int_t)e->version, "payload",
-	                 json_loadb(e->payload, e->payload_len, JSON_DECODE_ANY, NULL), "occurred_at", e->at);
+	return json_pack("{s:s,s:s,s:I,s:o,s:s}", "event_id", e->id, "event_type", e->type,
+	                 "version", (json_int_t)e->version, "payload",
+	                 json_loadb(e->payload, e->payload_len, JSON_DECODE_ANY, NULL),
+	                 "occurred_at", e->at);
 }
 
 static bool matches(const struct event *e, const char *aggregate_type, const char *aggregate_id)
@@ -140,14 +143,16 @@ static json_t *item_json(const struct event *e)
 	return item;
 }
 
-json_t *ledger_read(const char *tenant, const char *aggregate_type, const char *aggregate_id, size_t limit)
+json_t *ledger_read(const char *tenant, const char *aggregate_type, const char *aggregate_id,
+                    size_t limit)
 {
 	json_t *items = json_array();
 	const struct history *h;
 
 	pthread_mutex_lock(&lock);
 	h = dict_get(&histories, tenant);
-	for (const struct event *e = h ? h->first : NULL; e && json_array_size(items) < limit; e = e->next)
+	for (const struct event *e = h ? h->first : NULL; e && json_array_size(items) < limit;
+	     e = e->next)
 		if (matches(e, aggregate_type, aggregate_id))
 			json_array_append_new(items, item_json(e));
 	pthread_mutex_unlock(&lock);

@@ -1,6 +1,6 @@
 /* The node's memory: for each (tenant, aggregate type, aggregate id) the events in order, and for
- * each command id the event it made. One lock; any thread. Apart from its link an event never changes
- * or goes away once it is in, so reading it needs no lock. */
+ * each command id the event it made. One lock; any thread. Apart from its link an event never
+ * changes or goes away once it is in, so reading it needs no lock. */
 #ifndef NODE_LEDGER_H
 #define NODE_LEDGER_H
 

@@ -12,13 +12,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-struct listener {
-	struct watch watch;
-	struct loop *loops;
-	size_t nloops, next;
-	void (*open)(struct loop *l, int fd);
-};
-
 static void die(const char *name, const char *address, const char *why)
 {
 	fprintf(stderr, "samplenode: --%s %s: %s\n", name, address, why);
@@ -32,8 +25,8 @@ static struct sockaddr_in parse(const char *name, const char *address)
 	unsigned port;
 	int end = 0;
 
-	if (sscanf(address, "%63[0-9.]:%u%n", host, &port, &end) != 2 || address[end] || port > 65535 ||
-	    inet_pton(AF_INET, host, &sin.sin_addr) != 1)
+	if (sscanf(address, "%63[0-9.]:%u%n", host, &port, &end) != 2 || address[end] ||
+	    port > 65535 || inet_pton(AF_INET, host, &sin.sin_addr) != 1)
 		die(name, address, "an IPv4 address and port is expected, such as 127.0.0.1:0");
 	sin.sin_port = htons((uint16_t)port);
 	return sin;
@@ -52,18 +45,17 @@ static void ready(struct watch *w, uint32_t events)
 	}
 }
 
-void listener_open(const char *name, const char *address, struct loop *loops, size_t nloops,
-                   void (*open)(struct loop *l, int fd))
+void listener_init(struct listener *l, const char *name, const char *address, struct loop *loops,
+                   size_t nloops, void (*open)(struct loop *l, int fd))
 {
 	struct sockaddr_in sin = parse(name, address);
-	struct listener *l = calloc(1, sizeof *l);
 	socklen_t len = sizeof sin;
 	char host[INET_ADDRSTRLEN];
 	int one = 1;
 
-	if (!l)
-		abort();
-	*l = (struct listener){ .loops = loops, .nloops = nloops, .open = open, .watch.ready = ready };
+	*l = (struct listener){
+		.loops = loops, .nloops = nloops, .open = open, .watch.ready = ready
+	};
 	l->watch.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	setsockopt(l->watch.fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	if (bind(l->watch.fd, (struct sockaddr *)&sin, sizeof sin) || listen(l->watch.fd, 1024) ||

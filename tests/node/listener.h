@@ -4,13 +4,20 @@
 #ifndef NODE_LISTENER_H
 #define NODE_LISTENER_H
 
+#include "loop.h"
+
 #include <stddef.h>
 
-struct loop;
+struct listener {
+	struct watch watch;
+	struct loop *loops;
+	size_t nloops, next;
+	void (*open)(struct loop *l, int fd);
+};
 
 /* Listens on ADDR:PORT (port 0: a free one), prints "listening NAME ADDR:PORT" on stdout and has
  * each accepted socket opened by one of the loops. Ends the process with a message on failure. */
-void listener_open(const char *name, const char *address, struct loop *loops, size_t nloops,
-                   void (*open)(struct loop *l, int fd));
+void listener_init(struct listener *l, const char *name, const char *address, struct loop *loops,
+                   size_t nloops, void (*open)(struct loop *l, int fd));
 
 #endif

@@ -14,7 +14,7 @@ struct watch {
 
 struct timer {
 	struct timer *next;
-	uint64_t due_ms; /* 0: not set */
+	uint64_t due_ms;               /* 0: not set */
 	void (*fire)(struct timer *t); /* may free the timer */
 };
 

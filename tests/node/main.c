@@ -16,10 +16,14 @@
 #define MAX_THREADS 64
 
 static const char usage[] =
-        "usage: samplenode [--http ADDR:PORT] [--grpc ADDR:PORT] [--admin ADDR:PORT] [--threads N] [--name NAME]\n"
-        "Port 0 takes a free one. Prints \"listening WHAT ADDR:PORT\" for each, then \"ready\".\n";
+	"usage: samplenode [--http ADDR:PORT] [--grpc ADDR:PORT] [--admin ADDR:PORT]\n"
+	"                  [--threads N] [--name NAME]\n"
+	"Port 0 takes a free one. Prints \"listening WHAT ADDR:PORT\" for each, then \"ready\".\n";
+
+enum { HTTP, GRPC, ADMIN, NWHERE };
 
 static struct loop loops[MAX_THREADS];
+static struct listener listeners[NWHERE];
 
 static void *thread(void *arg)
 {
@@ -60,13 +64,15 @@ static void start(int threads)
 
 int main(int argc, char **argv)
 {
-	enum { HTTP, GRPC, ADMIN, NWHERE };
 	static const struct option options[] = {
-		{ "http", required_argument, NULL, HTTP },     { "grpc", required_argument, NULL, GRPC },
-		{ "admin", required_argument, NULL, ADMIN },   { "threads", required_argument, NULL, 't' },
-		{ "name", required_argument, NULL, 'n' },      { NULL, 0, NULL, 0 },
+		{ "http", required_argument, NULL, HTTP },
+		{ "grpc", required_argument, NULL, GRPC },
+		{ "admin", required_argument, NULL, ADMIN },
+		{ "threads", required_argument, NULL, 't' },
+		{ "name", required_argument, NULL, 'n' },
+		{ NULL, 0, NULL, 0 },
 	};
-	void (*const open[])(struct loop *l, int fd) = { http_open, grpc_open, http_open };
+	void (*const open[])(struct loop * l, int fd) = { http_open, grpc_open, http_open };
 	const char *where[NWHERE] = { 0 };
 	int threads = 1, opt;
 
@@ -86,7 +92,8 @@ int main(int argc, char **argv)
 		loop_init(&loops[i]);
 	for (int i = 0; i < NWHERE; i++)
 		if (where[i])
-			listener_open(options[i].name, where[i], loops, (size_t)threads, open[i]);
+			listener_init(&listeners[i], options[i].name, where[i], loops,
+			              (size_t)threads, open[i]);
 	start(threads);
 	return 0;
 }

@@ -17,16 +17,18 @@ extern const char *node_name;
 struct outcome {
 	struct verdict verdict;
 	const struct event *event;
-	struct tenant *in_flight; /* tenant_leave when the answer is out; NULL when never counted in */
-	unsigned delay_ms;        /* metadata "node_delay_ms": hold the answer for so long */
-	bool lose_answer;         /* metadata "node_lose_answer": close instead of answering, once */
+	struct tenant
+		*in_flight; /* tenant_leave when the answer is out; NULL when never counted in */
+	unsigned delay_ms;  /* metadata "node_delay_ms": hold the answer for so long */
+	bool lose_answer;   /* metadata "node_lose_answer": close instead of answering, once */
 };
 
 /* Runs the command. metadata is borrowed: it may order a slow or a lost answer (see above). */
 void node_command(const struct command *c, json_t *metadata, struct outcome *o);
 
-/* A query over the events: {aggregate_type?,aggregate_id?,limit?} → {view_type,tenant,items,count}.
- * The caller owns the JSON; NULL with the verdict when the filter is wrong. */
+/* A query over the events: {aggregate_type?,aggregate_id?,limit?} gives
+ * {view_type,tenant,items,count}. The caller owns the JSON; NULL with the verdict when the filter is
+ * wrong. */
 json_t *node_query(const char *tenant, const char *view_type, json_t *filter, struct verdict *v);
 
 /* The tenant of a call from the values of the headers that may carry it (either may be empty). */

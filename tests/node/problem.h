@@ -30,6 +30,6 @@ struct verdict {
 };
 
 enum problem verdict_set(struct verdict *v, enum problem problem, const char *fmt, ...)
-        __attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -83,7 +83,8 @@ static int header_line(struct header *h, struct slice line)
 	h->value = (struct slice){ colon + 1, line.len - h->name.len - 1 };
 	while (h->value.len && (*h->value.data == ' ' || *h->value.data == '\t'))
 		h->value.data++, h->value.len--;
-	while (h->value.len && (h->value.data[h->value.len - 1] == ' ' || h->value.data[h->value.len - 1] == '\t'))
+	while (h->value.len &&
+	       (h->value.data[h->value.len - 1] == ' ' || h->value.data[h->value.len - 1] == '\t'))
 		h->value.len--;
 	return is_token(h->name) && is_field_value(h->value) ? DONE : 400;
 }

@@ -5,8 +5,8 @@
 
 #include "bytes.h"
 
-#define REQUEST_MAX_HEAD (64u << 10)
-#define REQUEST_MAX_BODY (64u << 20)
+#define REQUEST_MAX_HEAD    (64u << 10)
+#define REQUEST_MAX_BODY    (64u << 20)
 #define REQUEST_MAX_HEADERS 100
 
 struct header {

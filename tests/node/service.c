@@ -111,8 +111,9 @@ static void run_command(const char *tenant, const SubmitRequest *m, struct grpc_
 		.command_type = m->command_type,
 		.payload = m->payload.len ? (const char *)m->payload.data : "{}",
 		.payload_len = m->payload.len ? m->payload.len : 2,
-		.has_expected_version = m->_expected_version_case ==
-		                        AGGREGATE__GATEWAY__V1__SUBMIT_COMMAND_REQUEST___EXPECTED_VERSION_EXPECTED_VERSION,
+		.has_expected_version =
+			m->_expected_version_case ==
+			AGGREGATE__GATEWAY__V1__SUBMIT_COMMAND_REQUEST___EXPECTED_VERSION_EXPECTED_VERSION,
 		.expected_version = m->expected_version,
 	};
 	json_t *metadata = map_json(m);
@@ -133,14 +134,15 @@ static void run_command(const char *tenant, const SubmitRequest *m, struct grpc_
 
 static void submit_command(const struct grpc_call *c, struct grpc_answer *a)
 {
-	SubmitRequest *m = aggregate__gateway__v1__submit_command_request__unpack(NULL, c->message.len,
-	                                                                          (const uint8_t *)c->message.data);
+	SubmitRequest *m = aggregate__gateway__v1__submit_command_request__unpack(
+		NULL, c->message.len, (const uint8_t *)c->message.data);
 	struct verdict v = { 0 };
 	char tenant[64];
 
 	if (!m)
 		refuse_message(a);
-	else if (node_tenant(metadata_get(c, "x-tenant-id"), metadata_get(c, "x-auth-tenant-id"), tenant, &v))
+	else if (node_tenant(metadata_get(c, "x-tenant-id"), metadata_get(c, "x-auth-tenant-id"),
+	                     tenant, &v))
 		refuse(a, &v);
 	else
 		run_command(tenant, m, a);
@@ -152,8 +154,10 @@ static void submit_command(const struct grpc_call *c, struct grpc_answer *a)
 static json_t *misbehave(json_t *order, struct grpc_answer *a, struct verdict *v)
 {
 	static const enum grpc_end ends[FAULT_GOAWAY + 1] = {
-		[FAULT_CLOSE] = GRPC_END_CLOSE,   [FAULT_RESET_MID_BODY] = GRPC_END_RESET,
-		[FAULT_REFUSE] = GRPC_END_REFUSE, [FAULT_GOAWAY] = GRPC_END_GOAWAY,
+		[FAULT_CLOSE] = GRPC_END_CLOSE,
+		[FAULT_RESET_MID_BODY] = GRPC_END_RESET,
+		[FAULT_REFUSE] = GRPC_END_REFUSE,
+		[FAULT_GOAWAY] = GRPC_END_GOAWAY,
 	};
 	struct bytes filler = { 0 };
 	struct fault f;
@@ -175,17 +179,21 @@ static json_t *misbehave(json_t *order, struct grpc_answer *a, struct verdict *v
 	return result;
 }
 
-static json_t *echo(const struct grpc_call *c, const char *tenant, const QueryRequest *m, json_t *query)
+static json_t *echo(const struct grpc_call *c, const char *tenant, const QueryRequest *m,
+                    json_t *query)
 {
-	return json_pack("{s:s,s:o,s:s,s:s,s:o,s:O}", "node", node_name, "path", node_text(c->path), "tenant", tenant,
-	                 "view_type", m->view_type, "headers", metadata_json(c), "body", query);
+	return json_pack("{s:s,s:o,s:s,s:s,s:o,s:O}", "node", node_name, "path", node_text(c->path),
+	                 "tenant", tenant, "view_type", m->view_type, "headers", metadata_json(c),
+	                 "body", query);
 }
 
-static json_t *run_query(const struct grpc_call *c, const QueryRequest *m, struct grpc_answer *a, struct verdict *v)
+static json_t *run_query(const struct grpc_call *c, const QueryRequest *m, struct grpc_answer *a,
+                         struct verdict *v)
 {
-	struct slice uqf = m->uqf.len ? (struct slice){ (const char *)m->uqf.data, m->uqf.len } :
-	                                (struct slice){ "{}", 2 };
-	struct slice named = { m->tenant_id, strlen(m->tenant_id) }, meta = metadata_get(c, "x-tenant-id");
+	struct slice uqf = m->uqf.len ? (struct slice){ (const char *)m->uqf.data, m->uqf.len }
+	                              : (struct slice){ "{}", 2 };
+	struct slice named = { m->tenant_id, strlen(m->tenant_id) },
+		     meta = metadata_get(c, "x-tenant-id");
 	json_t *query, *result;
 	char tenant[64];
 
@@ -208,8 +216,8 @@ static json_t *run_query(const struct grpc_call *c, const QueryRequest *m, struc
 
 static void execute_query(const struct grpc_call *c, struct grpc_answer *a)
 {
-	QueryRequest *m = projection__gateway__v1__execute_query_request__unpack(NULL, c->message.len,
-	                                                                         (const uint8_t *)c->message.data);
+	QueryRequest *m = projection__gateway__v1__execute_query_request__unpack(
+		NULL, c->message.len, (const uint8_t *)c->message.data);
 	QueryResponse response = PROJECTION__GATEWAY__V1__EXECUTE_QUERY_RESPONSE__INIT;
 	struct verdict v = { 0 };
 	json_t *result;

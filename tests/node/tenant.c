@@ -63,10 +63,10 @@ json_t *tenant_status(const char *name)
 	pthread_mutex_lock(&lock);
 	t = *find(name);
 	pthread_mutex_unlock(&lock);
-	return json_pack("{s:b,s:b,s:b,s:i,s:I,s:b,s:b}", "accepting", !t.draining, "draining", t.draining,
-	                 "drained", t.draining && !t.in_flight, "in_flight", (int)t.in_flight, "lag", t.lag,
-	                 "checkpoint_stable", t.checkpoint_stable, "snapshot_available",
-	                 t.snapshot_available);
+	return json_pack("{s:b,s:b,s:b,s:i,s:I,s:b,s:b}", "accepting", !t.draining, "draining",
+	                 t.draining, "drained", t.draining && !t.in_flight, "in_flight",
+	                 (int)t.in_flight, "lag", t.lag, "checkpoint_stable", t.checkpoint_stable,
+	                 "snapshot_available", t.snapshot_available);
 }
 
 bool tenant_pretend(const char *name, json_t *members)
@@ -81,8 +81,8 @@ bool tenant_pretend(const char *name, json_t *members)
 	lag = t->lag;
 	stable = t->checkpoint_stable;
 	snapshot = t->snapshot_available;
-	ok = !json_unpack_ex(members, NULL, JSON_STRICT, "{s?I,s?b,s?b}", "lag", &lag, "checkpoint_stable",
-	                     &stable, "snapshot_available", &snapshot);
+	ok = !json_unpack_ex(members, NULL, JSON_STRICT, "{s?I,s?b,s?b}", "lag", &lag,
+	                     "checkpoint_stable", &stable, "snapshot_available", &snapshot);
 	if (ok) {
 		t->lag = lag;
 		t->checkpoint_stable = stable;

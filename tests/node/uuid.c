@@ -17,8 +17,8 @@ void uuid_make(char out[UUID_TEXT])
 	if (getrandom(r, sizeof r, 0) != sizeof r)
 		abort();
 	snprintf(out, UUID_TEXT, "%08x-%04x-%04x-%04x-%04x%04x%04x", (unsigned)(ms >> 16),
-	         (unsigned)(ms & 0xffff), 0x7000 | (r[0] & 0xfff), 0x8000 | (r[1] & 0x3fff), r[2], r[3],
-	         r[4]);
+	         (unsigned)(ms & 0xffff), 0x7000 | (r[0] & 0xfff), 0x8000 | (r[1] & 0x3fff), r[2],
+	         r[3], r[4]);
 }
 
 void time_text(char out[TIME_TEXT])
@@ -30,5 +30,6 @@ void time_text(char out[TIME_TEXT])
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out, TIME_TEXT, "%s.%03uZ", day, (unsigned)((unsigned long)now.tv_nsec / 1000000 % 1000));
+	snprintf(out, TIME_TEXT, "%s.%03uZ", day,
+	         (unsigned)((unsigned long)now.tv_nsec / 1000000 % 1000));
 }

@@ -1,4 +1,5 @@
-/* Identifiers of events and commands: UUIDv7 (RFC 9562 §5.7), and the time they carry. Any thread. */
+/* Identifiers of events and commands: UUIDv7 (RFC 9562 §5.7), and the time they carry. Any thread.
+ */
 #ifndef NODE_UUID_H
 #define NODE_UUID_H
 
