@@ -27,8 +27,8 @@ struct outcome {
 void node_command(const struct command *c, json_t *metadata, struct outcome *o);
 
 /* A query over the events: {aggregate_type?,aggregate_id?,limit?} gives
- * {view_type,tenant,items,count}. The caller owns the JSON; NULL with the verdict when the filter is
- * wrong. */
+ * {view_type,tenant,items,count}. The caller owns the JSON; NULL with the verdict when the filter
+ * is wrong. */
 json_t *node_query(const char *tenant, const char *view_type, json_t *filter, struct verdict *v);
 
 /* The tenant of a call from the values of the headers that may carry it (either may be empty). */
