@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "iam/role_reader.h"
 
 struct principal;
 struct store;
@@ -15,22 +16,9 @@ struct store;
 /* All role definitions at one moment, reference-counted. */
 struct role_set;
 
-struct role_grant {
-	struct str right;    /* "command.submit", "iam.*" or "*" */
-	struct str resource; /* glob; "*" when none was given */
-};
-struct role_def {
-	struct str id, name;
-	struct str tenant; /* .p NULL: usable in every tenant */
-	bool built_in;
-	const struct role_grant *grants;
-	size_t n;
-	int64_t version;
-};
-
 /* Reads all roles (STORE_LINEAR) and adds the built-in ones. Blocking: control lane. */
 enum err role_set_load(struct store *s, struct role_set **out, struct fail *f);
-/* From definitions, for tests; copies. Built-in ones are added. */
+/* From definitions; copies. Built-in ones are added and win over a definition that has their id. */
 enum err role_set_new(const struct role_def *defs, size_t n, struct role_set **out);
 struct role_set *role_set_ref(struct role_set *r);
 void role_set_unref(struct role_set *r);
@@ -51,13 +39,17 @@ struct decision {
 	struct str role; /* the role that granted it; views into the role set */
 };
 
-/* tenant.p NULL: the right must be held platform-wide ("*"). resource.p NULL: any. */
+/* tenant.p NULL: the right must be held platform-wide ("*"). resource.p NULL: the operation is about no
+ * particular resource; a grant that is restricted to some resources does not hold then. */
 struct decision authz_decide(const struct principal *p, const struct role_set *roles,
     struct str tenant, struct str right, struct str resource);
 const char *authz_reason_text(enum authz_reason r);
 
 /* Would `p` be allowed to grant every grant of `role` in `tenant`? ("Nobody grants what they do not
- * hold.") A grant with a resource glob is held when a grant with the same or a covering glob is. */
+ * hold.") A grant is held when one grant of p covers it: the same or a wider right ("iam.*" covers
+ * "iam.read", but "iam.read" and "iam.write" together do not cover "iam.*") on the same or a covering glob.
+ * tenant "*" asks whether p may grant it everywhere. False as well when p is disabled or when `role` belongs to
+ * another tenant. */
 bool authz_may_grant(const struct principal *p, const struct role_set *roles, struct str tenant,
     const struct role_def *role);
 

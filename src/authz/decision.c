@@ -1,0 +1,110 @@
+#include "authz/decision.h"
+
+#include "iam/principal.h"
+
+#define EVERY STR("*")
+
+static bool is_every(struct str s)
+{
+	return str_eq(s, EVERY);
+}
+
+/* "*" covers every right, "noun.*" those of the noun and itself, any other only itself. */
+static bool right_covers(struct str held, struct str asked)
+{
+	struct str noun = { held.p, held.n - 1 };
+
+	if (str_eq(held, asked) || is_every(held))
+		return true;
+	return held.n > 2 && held.p[held.n - 1] == '*' && held.p[held.n - 2] == '.' &&
+	    str_starts(asked, noun);
+}
+
+/* A glob covers another when it matches the other's text: a `*` in that text stands for every string, and
+ * only a `*` can match it. */
+static bool resource_covers(struct str held, struct str asked)
+{
+	return str_glob(held, asked.p != NULL ? asked : EVERY);
+}
+
+/* A role of one tenant means nothing in another, nor in all of them. */
+static bool usable_in(const struct role_def *d, struct str tenant)
+{
+	return d->tenant.p == NULL || str_eq(d->tenant, tenant);
+}
+
+static bool role_grants(const struct role_def *d, struct str right, struct str resource)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (right_covers(d->grants[i].right, right) &&
+		    resource_covers(d->grants[i].resource, resource))
+			return true;
+	return false;
+}
+
+/* The role by which p holds the right through its assignments in exactly `tenant`; *members counts them. */
+static const struct role_def *held_in(const struct principal *p, const struct role_set *roles,
+    struct str tenant, struct str right, struct str resource, size_t *members)
+{
+	size_t first, n = principal_in_tenant(p, tenant, &first);
+
+	*members += n;
+	for (size_t i = first; i < first + n; i++) {
+		const struct role_def *d = role_set_find(roles, p->assignments[i].role);
+
+		if (d != NULL && usable_in(d, tenant) && role_grants(d, right, resource))
+			return d;
+	}
+	return NULL;
+}
+
+struct decision authz_decide(const struct principal *p, const struct role_set *roles,
+    struct str tenant, struct str right, struct str resource)
+{
+	bool platform = tenant.p == NULL || is_every(tenant);
+	const struct role_def *d;
+	size_t members = 0;
+
+	if (p->disabled)
+		return (struct decision){ .reason = AUTHZ_DISABLED };
+	if (!platform) {
+		d = held_in(p, roles, tenant, right, resource, &members);
+		if (d != NULL)
+			return (struct decision){ true, AUTHZ_GRANTED, d->id };
+	}
+	d = held_in(p, roles, EVERY, right, resource, &members);
+	if (d != NULL)
+		return (struct decision){ true, AUTHZ_GRANTED_ALL, d->id };
+	return (struct decision){
+		.reason = members == 0 && !platform ? AUTHZ_NOT_MEMBER : AUTHZ_NO_RIGHT
+	};
+}
+
+const char *authz_reason_text(enum authz_reason r)
+{
+	static const char *const text[] = {
+		[AUTHZ_GRANTED] = "granted by an assignment in the tenant",
+		[AUTHZ_GRANTED_ALL] = "granted by an assignment in every tenant",
+		[AUTHZ_DISABLED] = "the principal is disabled",
+		[AUTHZ_NOT_MEMBER] = "the principal has no assignment in the tenant",
+		[AUTHZ_NO_RIGHT] = "no assignment grants the right on this resource",
+	};
+
+	return text[r];
+}
+
+bool authz_may_grant(const struct principal *p, const struct role_set *roles, struct str tenant,
+    const struct role_def *role)
+{
+	if (tenant.p == NULL)
+		tenant = EVERY;
+	if (p->disabled || !usable_in(role, tenant))
+		return false;
+	for (size_t i = 0; i < role->n; i++) {
+		const struct role_grant *g = &role->grants[i];
+
+		if (!authz_decide(p, roles, tenant, g->right, g->resource).allowed)
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,168 @@
+#include "iam/principal.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/heap.h"
+#include "store/change.h"
+#include "store/store.h"
+
+#define READ_MAX (64u << 20) /* bytes of one principal with its assignments */
+
+/* The snapshot in memory: one block with its assignments and strings behind it. */
+struct block {
+	atomic_int refs;
+	struct principal p;
+	struct principal_assignment assignments[];
+};
+
+enum { READ_USER, READ_ACCOUNT, READ_ASSIGNMENTS, READ_SEQ, READS };
+enum { COL_NAME, COL_DISABLED };
+enum { COL_TENANT, COL_ROLE };
+
+static size_t text_bytes(const struct store_rows *who, const struct store_rows *assigned)
+{
+	size_t n = store_str(who, 0, COL_NAME).n + 1;
+
+	for (size_t i = 0; i < assigned->nrows; i++)
+		n += store_str(assigned, i, COL_TENANT).n + store_str(assigned, i, COL_ROLE).n + 2;
+	return n;
+}
+
+static struct str keep(char **at, struct str s)
+{
+	struct str copy = { *at, s.n };
+
+	if (s.n > 0)
+		memcpy(*at, s.p, s.n);
+	(*at)[s.n] = '\0';
+	*at += s.n + 1;
+	return copy;
+}
+
+static struct principal *build(struct id id, const struct store_rows rows[READS])
+{
+	bool user = rows[READ_USER].nrows > 0;
+	const struct store_rows *who = &rows[user ? READ_USER : READ_ACCOUNT];
+	const struct store_rows *assigned = &rows[READ_ASSIGNMENTS];
+	size_t n = assigned->nrows;
+	struct block *b = heap_alloc(sizeof *b + n * sizeof b->assignments[0] +
+	    text_bytes(who, assigned));
+	char *text;
+
+	if (b == NULL)
+		return NULL;
+	text = (char *)&b->assignments[n];
+	atomic_init(&b->refs, 1);
+	b->p = (struct principal){ .id = id,
+		.kind = user ? PRINCIPAL_USER : PRINCIPAL_SERVICE_ACCOUNT,
+		.disabled = store_int(who, 0, COL_DISABLED) != 0,
+		.name = keep(&text, store_str(who, 0, COL_NAME)), .assignments = b->assignments,
+		.n = n, .as_of = store_int(&rows[READ_SEQ], 0, 0) };
+	id_text(id, b->p.id_text);
+	for (size_t i = 0; i < n; i++) {
+		b->assignments[i].tenant = keep(&text, store_str(assigned, i, COL_TENANT));
+		b->assignments[i].role = keep(&text, store_str(assigned, i, COL_ROLE));
+	}
+	return &b->p;
+}
+
+enum err principal_load(struct store *s, struct id id, struct principal **out, struct fail *f)
+{
+	const struct store_stmt reads[READS] = {
+		[READ_USER] = STMT("SELECT email, disabled FROM user WHERE id = ?", SV_ID(&id)),
+		[READ_ACCOUNT] = STMT("SELECT name, disabled FROM service_account WHERE id = ?",
+		    SV_ID(&id)),
+		[READ_ASSIGNMENTS] = STMT("SELECT tenant, role FROM assignment WHERE principal = ? "
+		                          "ORDER BY tenant, role", SV_ID(&id)),
+		[READ_SEQ] = change_seq_stmt,
+	};
+	struct store_rows rows[READS];
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, READ_MAX);
+	e = store_read(s, STORE_LINEAR, reads, READS, &a, rows, f);
+	if (e == OK && rows[READ_USER].nrows == 0 && rows[READ_ACCOUNT].nrows == 0) {
+		e = fail_set(f, E_NOT_FOUND, "there is no such principal");
+	} else if (e == OK) {
+		*out = build(id, rows);
+		if (*out == NULL)
+			e = fail_set(f, E_NOMEM, "no memory for a principal");
+	}
+	arena_release(&a);
+	return e;
+}
+
+static struct block *block_of(struct principal *p)
+{
+	return (struct block *)((char *)p - offsetof(struct block, p));
+}
+
+struct principal *principal_ref(struct principal *p)
+{
+	atomic_fetch_add_explicit(&block_of(p)->refs, 1, memory_order_relaxed);
+	return p;
+}
+
+void principal_unref(struct principal *p)
+{
+	if (p != NULL && atomic_fetch_sub_explicit(&block_of(p)->refs, 1, memory_order_acq_rel) == 1)
+		heap_free(block_of(p));
+}
+
+/* As SQLite orders TEXT (BINARY): bytes, then length. */
+static int compare(struct str a, struct str b)
+{
+	size_t shorter = a.n < b.n ? a.n : b.n;
+	int c = shorter > 0 ? memcmp(a.p, b.p, shorter) : 0;
+
+	return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+size_t principal_in_tenant(const struct principal *p, struct str tenant, size_t *first)
+{
+	size_t lo = 0, hi = p->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (compare(p->assignments[mid].tenant, tenant) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*first = lo;
+	while (hi < p->n && str_eq(p->assignments[hi].tenant, tenant))
+		hi++;
+	return hi - lo;
+}
+
+enum err session_state_load(struct store *s, struct id id, int64_t now, struct session_state *out,
+    struct fail *f)
+{
+	enum { COL_PRINCIPAL, COL_ENDED_AT, COL_IDLE_EXPIRES_AT, COL_EXPIRES_AT };
+	const struct store_stmt reads[2] = {
+		STMT("SELECT principal, ended_at, idle_expires_at, expires_at FROM session WHERE id = ?",
+		    SV_ID(&id)),
+		change_seq_stmt,
+	};
+	struct store_rows rows[2];
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, READ_MAX);
+	*out = (struct session_state){ .id = id };
+	e = store_read(s, STORE_LINEAR, reads, 2, &a, rows, f);
+	if (e == OK)
+		out->as_of = store_int(&rows[1], 0, 0);
+	if (e == OK && rows[0].nrows > 0) {
+		out->principal = store_id(&rows[0], 0, COL_PRINCIPAL);
+		out->expires_at = store_int(&rows[0], 0, COL_EXPIRES_AT);
+		out->live = store_is_null(&rows[0], 0, COL_ENDED_AT) &&
+		    store_int(&rows[0], 0, COL_IDLE_EXPIRES_AT) > now && out->expires_at > now;
+	}
+	arena_release(&a);
+	return e;
+}
