@@ -81,11 +81,11 @@ static bool unbase64(struct str s, unsigned char *out, size_t *n)
 
 	while (s.n > 0 && s.p[s.n - 1] == '=')
 		s.n--;
-	if (s.n > sizeof t)
+	if (s.n == 0 || s.n > sizeof t)
 		return false;
 	memcpy(t, s.p, s.n);
 	memset(t + s.n, '=', sizeof t - s.n);
-	return b64_decode(str_n(t, (s.n + 3) / 4 * 4), out, BYTES_MAX, n) && *n > 0;
+	return b64_decode(str_n(t, (s.n + 3) / 4 * 4), out, BYTES_MAX, n);
 }
 
 /* "m=19456" against the key 'm': the number, at most max. */
