@@ -98,7 +98,7 @@ static enum err new_api(struct worker *w, const struct worker_config *c)
 		.lane = c->lane,
 		.ctl = c->ctl,
 		.max_body = (size_t)c->config->limits_body,
-		.cors_origins = c->ctl->cors_origins,
+		.cors_origins = &c->config->cors_origins,
 		.state_fresh = c->state_fresh,
 		.draining = c->draining,
 	};

@@ -9,6 +9,7 @@
 #include "request/request.h"
 
 struct api;
+struct config_list;
 struct authn;
 struct ctl;
 struct obs_worker;
@@ -24,7 +25,7 @@ struct api_config {
 	struct pool *lane; /* control lane */
 	struct ctl *ctl;
 	size_t max_body;
-	struct str cors_origins; /* comma-separated; empty: none */
+	const struct config_list *cors_origins;
 	/* Whether decisions may be made: false past authz.max_staleness. Any thread writes. */
 	const _Atomic bool *state_fresh;
 	const _Atomic bool *draining;

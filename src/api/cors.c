@@ -1,23 +1,21 @@
 #include "api/cors.h"
 
+#include "base/config.h"
 #include "request/request.h"
 
-static bool listed(struct str origin, struct str origins)
+static bool listed(struct str origin, const struct config_list *origins)
 {
-	while (origins.p != NULL && origins.n > 0) {
-		struct str one = str_trim(str_cut(origins, ',', &origins));
-
-		if (str_eq(one, origin) || str_eq(one, STR("*")))
+	for (size_t i = 0; i < origins->n; i++)
+		if (str_eqc(origin, origins->v[i]) || str_eqc(STR("*"), origins->v[i]))
 			return true;
-	}
 	return false;
 }
 
-bool cors_apply(struct request *r, struct str origins)
+bool cors_apply(struct request *r, const struct config_list *origins)
 {
 	struct str origin = request_known(r, HDR_ORIGIN);
 
-	if (origins.n == 0 || origin.p == NULL || r->known_count[HDR_ORIGIN] != 1)
+	if (origins->n == 0 || origin.p == NULL || r->known_count[HDR_ORIGIN] != 1)
 		return false;
 	(void)reply_header(r, STR("vary"), STR("origin"));
 	if (!listed(origin, origins))

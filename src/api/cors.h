@@ -6,11 +6,12 @@
 
 #include "base/str.h"
 
+struct config_list;
 struct request;
 
-/* Adds access-control-* to the reply when the request's Origin is in `origins` (comma-separated; "*"
- * allows any without credentials). Returns whether it was allowed. */
-bool cors_apply(struct request *r, struct str origins);
+/* Adds access-control-* to the reply when the request's Origin is in `origins` ("*"
+ * allows any, without credentials). Returns whether it was allowed. */
+bool cors_apply(struct request *r, const struct config_list *origins);
 /* Whether this is a preflight (OPTIONS with Access-Control-Request-Method). */
 bool cors_is_preflight(const struct request *r);
 /* Adds what a preflight wants to know; `allow` is the list of methods. */

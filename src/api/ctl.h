@@ -30,7 +30,7 @@ struct ctl {
 	struct feed *feed;
 	struct hasher *hasher; /* password hashing behind its semaphore, crypto/hasher.h */
 	struct obs *obs;
-	const struct config *config;
+	_Atomic(const struct config *) config; /* replaced by SIGHUP; old ones live until the end */
 	struct str issuer, audience;
 	struct id replica;
 	/* Snapshots as the control lane has them; the caller owns the reference it gets. */

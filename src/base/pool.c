@@ -12,7 +12,8 @@ struct pool {
 	pthread_cond_t work;
 	struct pool_job *head, **tail;
 	size_t waiting, max_queue;
-	bool stop;
+	bool stop;    /* end when the queue is empty */
+	bool stopped; /* no thread is left */
 	int nthreads;
 	char name[16];
 	pthread_t threads[];
@@ -71,16 +72,24 @@ enum err pool_new(struct pool **out, const char *name, int threads, size_t max_q
 	return OK;
 }
 
-void pool_free(struct pool *p)
+void pool_stop(struct pool *p)
 {
-	if (p == NULL)
-		return;
 	pthread_mutex_lock(&p->mu);
 	p->stop = true;
 	pthread_cond_broadcast(&p->work);
 	pthread_mutex_unlock(&p->mu);
-	for (int i = 0; i < p->nthreads; i++)
-		pthread_join(p->threads[i], NULL);
+	for (; p->nthreads > 0; p->nthreads--)
+		pthread_join(p->threads[p->nthreads - 1], NULL);
+	pthread_mutex_lock(&p->mu);
+	p->stopped = true;
+	pthread_mutex_unlock(&p->mu);
+}
+
+void pool_free(struct pool *p)
+{
+	if (p == NULL)
+		return;
+	pool_stop(p);
 	pthread_cond_destroy(&p->work);
 	pthread_mutex_destroy(&p->mu);
 	heap_free(p);
@@ -92,7 +101,7 @@ static enum err submit(struct pool *p, struct pool_job *j, bool always)
 
 	j->next = NULL;
 	pthread_mutex_lock(&p->mu);
-	if (always || p->waiting < p->max_queue) {
+	if (!p->stopped && (always || p->waiting < p->max_queue)) {
 		*p->tail = j;
 		p->tail = &j->next;
 		p->waiting++;
@@ -108,9 +117,9 @@ enum err pool_submit(struct pool *p, struct pool_job *j)
 	return submit(p, j, false);
 }
 
-void pool_submit_always(struct pool *p, struct pool_job *j)
+enum err pool_submit_always(struct pool *p, struct pool_job *j)
 {
-	(void)submit(p, j, true);
+	return submit(p, j, true);
 }
 
 size_t pool_waiting(struct pool *p)

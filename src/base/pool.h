@@ -18,13 +18,15 @@ struct pool_job {
 
 /* Threads carry `name` (at most 15 characters). */
 enum err pool_new(struct pool **out, const char *name, int threads, size_t max_queue);
-/* Waits for all jobs, then ends the threads. Nothing may be submitted meanwhile but by jobs. */
+/* Waits for all jobs, then ends the threads; from then on everything submitted is refused. */
+void pool_stop(struct pool *p);
+/* Stops when that has not been done. Nothing may be submitted any more. */
 void pool_free(struct pool *p);
 /* E_OVERLOADED when max_queue jobs wait. */
 enum err pool_submit(struct pool *p, struct pool_job *j);
 /* Like pool_submit, but past the bound too: for work that must not be refused (loads that a
- * decision waits for; bounded by their own callers). */
-void pool_submit_always(struct pool *p, struct pool_job *j);
+ * decision waits for; bounded by their own callers). E_OVERLOADED after pool_stop only. */
+enum err pool_submit_always(struct pool *p, struct pool_job *j);
 /* Jobs that wait now. */
 size_t pool_waiting(struct pool *p);
 

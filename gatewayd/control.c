@@ -1,0 +1,535 @@
+#include "control.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/ctl.h"
+#include "authz/decision.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/heap.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "base/rnd.h"
+#include "crypto/hasher.h"
+#include "crypto/keyring.h"
+#include "crypto/seal.h"
+#include "iam/signing_key.h"
+#include "metrics.h"
+#include "obs/obs.h"
+#include "request/op.h"
+#include "request/request.h"
+#include "routing/source.h"
+#include "routing/table.h"
+#include "store/change.h"
+#include "store/migrate.h"
+#include "store/store.h"
+#include "upstream/upstream.h"
+#include "worker.h"
+
+#define LANE_QUEUE 1024
+#define RETRY_US (100 * CLOCK_MS)
+
+struct control {
+	struct ctl ctl;
+	struct config *config; /* current; older ones hang on it until the end */
+	struct config *retired[64];
+	size_t nretired;
+	struct store *store;
+	struct seal *seal;
+	struct hasher *hasher;
+	struct pool *lane;
+	struct obs *obs;
+	struct obs_route *routes_table;
+	struct route_source *source;
+	struct feed *feed;
+	_Atomic bool fresh, draining;
+
+	pthread_mutex_t mu; /* guards the three pointers below */
+	struct keyring *keys;
+	struct role_set *roles;
+	struct route_table *routes;
+
+	pthread_mutex_t stop_mu; /* guards stopping; stop_cond wakes a retry */
+	pthread_cond_t stop_cond;
+	bool stopping;
+
+	struct worker *const *workers; /* set once before the feed starts */
+	size_t nworkers;
+};
+
+/* ---- snapshots ----------------------------------------------------------------------------- */
+
+static struct keyring *get_keys(struct ctl *ctl)
+{
+	struct control *c = ctl->impl;
+	struct keyring *k;
+
+	pthread_mutex_lock(&c->mu);
+	k = keyring_ref(c->keys);
+	pthread_mutex_unlock(&c->mu);
+	return k;
+}
+
+static struct route_table *get_routes(struct ctl *ctl)
+{
+	struct control *c = ctl->impl;
+	struct route_table *t;
+
+	pthread_mutex_lock(&c->mu);
+	t = route_table_ref(c->routes);
+	pthread_mutex_unlock(&c->mu);
+	return t;
+}
+
+/* Takes what is not NULL in s as current; the old references go. */
+static void adopt(struct control *c, struct worker_snapshots *s)
+{
+	struct worker_snapshots old = { 0 };
+
+	pthread_mutex_lock(&c->mu);
+	if (s->keys != NULL) {
+		old.keys = c->keys;
+		c->keys = keyring_ref(s->keys);
+	}
+	if (s->roles != NULL) {
+		old.roles = c->roles;
+		c->roles = role_set_ref(s->roles);
+	}
+	if (s->routes != NULL) {
+		old.routes = c->routes;
+		c->routes = route_table_ref(s->routes);
+	}
+	pthread_mutex_unlock(&c->mu);
+	keyring_unref(old.keys);
+	role_set_unref(old.roles);
+	route_table_unref(old.routes);
+}
+
+static void let_go(struct worker_snapshots *s)
+{
+	keyring_unref(s->keys);
+	role_set_unref(s->roles);
+	route_table_unref(s->routes);
+	*s = (struct worker_snapshots){ 0 };
+}
+
+struct wanted {
+	bool keys, roles, routes;
+};
+
+static enum err load(struct control *c, const struct wanted *want, struct worker_snapshots *s,
+    struct fail *f)
+{
+	enum err e = OK;
+
+	if (want->keys)
+		e = iam_keyring_load(c->store, c->seal, clock_wall(), &s->keys, f);
+	if (e == OK && want->roles)
+		e = role_set_load(c->store, &s->roles, f);
+	if (e == OK && want->routes)
+		e = route_source_load(c->source, &s->routes, f);
+	if (e != OK)
+		let_go(s);
+	return e;
+}
+
+void control_snapshots(struct control *c, struct worker_snapshots *s)
+{
+	*s = (struct worker_snapshots){ c->keys, c->roles, c->routes };
+}
+
+/* ---- the change feed (its own thread) ------------------------------------------------------ */
+
+/* True when the gateway stops; waits RETRY_US otherwise. */
+static bool pause_or_stop(struct control *c)
+{
+	struct timespec until;
+	int64_t t = clock_wall() + RETRY_US;
+	bool stopping;
+
+	until.tv_sec = (time_t)(t / CLOCK_SEC);
+	until.tv_nsec = (long)(t % CLOCK_SEC * 1000);
+	pthread_mutex_lock(&c->stop_mu);
+	if (!c->stopping)
+		(void)pthread_cond_timedwait(&c->stop_cond, &c->stop_mu, &until);
+	stopping = c->stopping;
+	pthread_mutex_unlock(&c->stop_mu);
+	return stopping;
+}
+
+/* What a change made necessary must be read before the change counts as applied: while it can't be,
+ * this waits, the state ages, and past authz.max_staleness decisions fail closed. */
+static bool load_until_done(struct control *c, const struct wanted *want,
+    struct worker_snapshots *s)
+{
+	struct fail f = { 0 };
+
+	while (load(c, want, s, &f) != OK) {
+		log_fail("a change could not be read; trying again", &f);
+		fail_clear(&f);
+		if (pause_or_stop(c))
+			return false;
+	}
+	return true;
+}
+
+static void apply(void *ctx, const struct change *changes, size_t n, bool flush)
+{
+	struct control *c = ctx;
+	struct worker_snapshots s = { 0 };
+	struct wanted want = { flush, flush, flush };
+	int64_t seq = n > 0 ? changes[n - 1].seq : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		want.keys |= changes[i].kind == CHANGE_KEY;
+		want.roles |= changes[i].kind == CHANGE_ROLE;
+		want.routes |= changes[i].kind == CHANGE_ROUTING;
+	}
+	if (!load_until_done(c, &want, &s))
+		return;
+	adopt(c, &s);
+	workers_apply(c->workers, c->nworkers, changes, n, flush, seq, &s);
+	let_go(&s);
+}
+
+static void fresh(void *ctx, int64_t seq, int64_t wall)
+{
+	struct control *c = ctx;
+
+	(void)seq;
+	(void)wall;
+	atomic_store_explicit(&c->fresh, true, memory_order_relaxed);
+}
+
+enum err control_feed_start(struct control *c, struct worker *const *w, size_t n, struct fail *f)
+{
+	struct feed_config fc = { .nats_url = c->config->nats_url, .replica = c->ctl.replica };
+	struct feed_hooks h = { .ctx = c, .apply = apply, .fresh = fresh };
+	enum err e;
+
+	c->workers = w;
+	c->nworkers = n;
+	e = feed_start(&c->feed, c->store, &fc, &h, f);
+	c->ctl.feed = c->feed;
+	return e;
+}
+
+void control_feed_stop(struct control *c)
+{
+	pthread_mutex_lock(&c->stop_mu);
+	c->stopping = true;
+	pthread_cond_broadcast(&c->stop_cond);
+	pthread_mutex_unlock(&c->stop_mu);
+	route_source_watch(c->source, NULL, NULL);
+	if (c->feed != NULL)
+		feed_stop(c->feed);
+	c->feed = NULL;
+}
+
+void control_forget_workers(struct control *c)
+{
+	c->workers = NULL;
+	c->nworkers = 0;
+}
+
+void control_tick(struct control *c)
+{
+	bool ok = feed_age(c->feed) < c->config->authz_max_staleness;
+
+	if (!ok && atomic_exchange(&c->fresh, false))
+		log_error("state is stale: decisions fail closed until the store answers");
+	else if (ok)
+		atomic_store(&c->fresh, true);
+}
+
+/* ---- what handlers ask --------------------------------------------------------------------- */
+
+static const char *not_ready(struct ctl *ctl)
+{
+	struct control *c = ctl->impl;
+
+	if (atomic_load(&c->draining))
+		return "draining";
+	if (!atomic_load(&c->fresh))
+		return "store";
+	return NULL;
+}
+
+static enum err reload_routing(struct ctl *ctl, struct fail *f)
+{
+	struct control *c = ctl->impl;
+	enum err e = route_source_reload(c->source, f);
+
+	if (e != OK)
+		return e;
+	return feed_sync(c->feed, 5 * CLOCK_SEC);
+}
+
+static void write_metrics(struct ctl *ctl, struct buf *out)
+{
+	struct control *c = ctl->impl;
+	struct route_table *t = get_routes(ctl);
+	struct upstream *ups[1024];
+	size_t n = c->nworkers < 1024 ? c->nworkers : 1024;
+
+	for (size_t i = 0; i < n; i++)
+		ups[i] = worker_upstream(c->workers[i]);
+	metrics_write_state(c->store, c->feed, c->hasher, route_table_revision(t), out);
+	upstream_write_metrics(ups, n, out);
+	route_table_unref(t);
+}
+
+struct ctl *control_ctl(struct control *c)
+{
+	return &c->ctl;
+}
+
+struct obs *control_obs(struct control *c)
+{
+	return c->obs;
+}
+
+struct pool *control_lane(struct control *c)
+{
+	return c->lane;
+}
+
+struct store *control_store(struct control *c)
+{
+	return c->store;
+}
+
+struct seal *control_seal(struct control *c)
+{
+	return c->seal;
+}
+
+const _Atomic bool *control_fresh(const struct control *c)
+{
+	return &c->fresh;
+}
+
+const _Atomic bool *control_draining(const struct control *c)
+{
+	return &c->draining;
+}
+
+void control_drain(struct control *c)
+{
+	atomic_store(&c->draining, true);
+}
+
+void control_lane_stop(struct control *c)
+{
+	pool_stop(c->lane);
+}
+
+/* ---- construction -------------------------------------------------------------------------- */
+
+static enum err open_store(struct control *c, bool check, struct fail *f)
+{
+	const struct config *k = c->config;
+	struct store_config sc = {
+		.url = k->store_url,
+		.timeout_us = k->store_timeout,
+		.ca = k->store_ca,
+		.cert = k->store_cert,
+		.key = k->store_key,
+		.read_only = check,
+	};
+	enum err e = store_open(&c->store, &sc, f);
+
+	if (e == OK && k->store_auto_migrate && !check)
+		e = migrate_up(c->store, migrations_embedded, clock_wall(), NULL, f);
+	else if (e == OK)
+		e = migrate_check(c->store, migrations_embedded, f);
+	return e;
+}
+
+/* Beside the SQLite file when no key is configured; with rqlite replicas share it, so it must be. */
+static enum err open_seal(struct control *c, bool check, struct fail *f)
+{
+	const struct secret *key = &c->config->auth_master_key;
+	const char *file = c->config->store_url + strlen("sqlite:");
+	const char *slash = strrchr(file, '/');
+	char path[4096], value[128] = "";
+	enum err e;
+
+	if (key->n == 0 && store_is_rqlite(c->store))
+		return fail_set(f, E_CONFIG, "auth.master_key must be given with rqlite: 32 random bytes in "
+		    "base64, the same on every replica (for example in the file that "
+		    "GATEWAYD_AUTH_MASTER_KEY_FILE names)");
+	if (key->n >= sizeof value)
+		return fail_set(f, E_CONFIG, "auth.master_key must be 32 bytes in base64");
+	if (key->n > 0)
+		memcpy(value, key->p, key->n);
+	snprintf(path, sizeof path, "%.*smaster.key", slash != NULL ? (int)(slash - file + 1) : 0,
+	    file);
+	e = seal_load(value, path, !check, &c->seal, f);
+	secret_wipe(value, sizeof value);
+	return e;
+}
+
+static enum err new_obs(struct control *c)
+{
+	static const char *names[AUTH__COUNT];
+
+	for (int i = 0; i < AUTH__COUNT; i++)
+		names[i] = auth_method_name((enum auth_method)i);
+	c->routes_table = heap_zalloc((ops_count + 1) * sizeof *c->routes_table);
+	if (c->routes_table == NULL)
+		return E_NOMEM;
+	for (size_t i = 0; i < ops_count; i++)
+		c->routes_table[i] = (struct obs_route){ ops_all[i].name, method_name(ops_all[i].method) };
+	c->routes_table[ops_count] = (struct obs_route){ "none", "other" };
+	return obs_new(&c->obs, c->routes_table, ops_count, names, AUTH__COUNT);
+}
+
+static enum err new_lane(struct control *c)
+{
+	const struct config *k = c->config;
+	struct password_params p = {
+		.memory_kib = (uint32_t)k->auth_argon2_memory_kib,
+		.iterations = (uint32_t)k->auth_argon2_iterations,
+		.parallelism = (uint32_t)k->auth_argon2_parallelism,
+	};
+	enum err e = hasher_new(&p, (int)k->auth_hash_threads, (size_t)k->auth_hash_queue, &c->hasher);
+
+	if (e == OK)
+		e = pool_new(&c->lane, "control", (int)k->control_threads, LANE_QUEUE);
+	return e == OK ? new_obs(c) : e;
+}
+
+static void fill_ctl(struct control *c)
+{
+	c->ctl.store = c->store;
+	c->ctl.seal = c->seal;
+	c->ctl.hasher = c->hasher;
+	c->ctl.obs = c->obs;
+	c->ctl.config = c->config;
+	c->ctl.issuer = str_c(c->config->auth_issuer);
+	c->ctl.audience = str_c(c->config->auth_audience);
+	c->ctl.replica = id_new(clock_wall());
+	c->ctl.keys = get_keys;
+	c->ctl.routes = get_routes;
+	c->ctl.write_metrics = write_metrics;
+	c->ctl.not_ready = not_ready;
+	c->ctl.reload_routing = reload_routing;
+	c->ctl.impl = c;
+}
+
+enum err control_bound(struct control *c, unsigned short http_port, struct fail *f)
+{
+	enum err e;
+
+	c->config->listen_http.bound = http_port;
+	e = config_resolve(c->config, f);
+	c->ctl.issuer = str_c(c->config->auth_issuer);
+	return e;
+}
+
+static enum err load_all(struct control *c, bool check, struct fail *f)
+{
+	struct wanted all = { true, true, true };
+	struct worker_snapshots s = { 0 };
+	enum err e = route_source_new(c->store, c->config->routing_source, c->config->nats_url,
+	    &c->source, f);
+
+	if (e == OK && !check)
+		e = iam_signing_key_ensure(c->store, c->seal, clock_wall(), f);
+	if (e == OK)
+		e = load(c, &all, &s, f);
+	if (e != OK)
+		return e;
+	adopt(c, &s);
+	let_go(&s);
+	return OK;
+}
+
+enum err control_new(struct config *config, bool check, struct control **out, struct fail *f)
+{
+	struct control *c = heap_zalloc(sizeof *c);
+	enum err e;
+
+	if (c == NULL)
+		return fail_set(f, E_NOMEM, "out of memory");
+	c->config = config;
+	pthread_mutex_init(&c->mu, NULL);
+	pthread_mutex_init(&c->stop_mu, NULL);
+	pthread_cond_init(&c->stop_cond, NULL);
+	e = open_store(c, check, f);
+	if (e == OK)
+		e = open_seal(c, check, f);
+	if (e == OK)
+		e = load_all(c, check, f);
+	if (e == OK)
+		e = new_lane(c);
+	if (e != OK) {
+		if (f->err == OK)
+			fail_set(f, e, "%s", err_info(e)->text);
+		c->config = NULL;
+		control_free(c);
+		return e;
+	}
+	fill_ctl(c);
+	*out = c;
+	return OK;
+}
+
+void control_free(struct control *c)
+{
+	if (c == NULL)
+		return;
+	pool_free(c->lane);
+	hasher_free(c->hasher);
+	route_source_free(c->source);
+	keyring_unref(c->keys);
+	role_set_unref(c->roles);
+	route_table_unref(c->routes);
+	obs_free(c->obs);
+	heap_free(c->routes_table);
+	seal_free(c->seal);
+	store_close(c->store);
+	for (size_t i = 0; i < c->nretired; i++)
+		config_free(c->retired[i]);
+	config_free(c->config);
+	pthread_cond_destroy(&c->stop_cond);
+	pthread_mutex_destroy(&c->stop_mu);
+	pthread_mutex_destroy(&c->mu);
+	heap_free(c);
+}
+
+/* ---- SIGHUP (main thread) ------------------------------------------------------------------ */
+
+static void say_fixed(const bool changed[CONFIG__COUNT])
+{
+	for (int i = 0; i < CONFIG__COUNT; i++)
+		if (changed[i])
+			log_warn("this key changes only at a restart; the old value stays",
+			    LOG_Z("key", config_keys[i].name));
+}
+
+enum err control_reload(struct control *c, struct config *next, struct fail *f)
+{
+	bool changed[CONFIG__COUNT] = { false };
+	enum err e;
+
+	if (c->nretired == sizeof c->retired / sizeof *c->retired)
+		return fail_set(f, E_LIMIT, "reloaded %zu times; restart to reload again", c->nretired);
+	e = config_keep_fixed(next, c->config, changed);
+	next->listen_http.bound = c->config->listen_http.bound;
+	if (e == OK)
+		e = config_resolve(next, f);
+	if (e == OK)
+		e = reload_routing(&c->ctl, f);
+	if (e != OK)
+		return e;
+	say_fixed(changed);
+	log_configure((enum log_level)next->log_level, next->log_format == LOG_FORMAT_TEXT);
+	c->retired[c->nretired++] = c->config;
+	c->config = next;
+	atomic_store(&c->ctl.config, next);
+	return OK;
+}
