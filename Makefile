@@ -23,6 +23,8 @@ LDHARD := -pie -Wl,-z,relro,-z,now
 SAN.asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -U_FORTIFY_SOURCE
 SAN.tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread -U_FORTIFY_SOURCE
 SAN.cov  := -O0 --coverage -U_FORTIFY_SOURCE
+SAN.fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
+            -U_FORTIFY_SOURCE
 SAN := $(SAN.$(V))
 VERSION := $(shell cat VERSION)
 
@@ -41,7 +43,8 @@ GWCTL_OBJ:= $(patsubst %.c,$(B)/%.o,$(wildcard gwctl/*.c))
 NODE_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/node/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 UNIT_LIB := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
-OBJ      := $(LIB_OBJ) $(GWD_OBJ) $(GWCTL_OBJ) $(NODE_OBJ) $(UNIT_LIB)
+TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/foreign/*.c tests/fuzz/*.c))
+OBJ      := $(LIB_OBJ) $(TEST_OBJ) $(GWD_OBJ) $(GWCTL_OBJ) $(NODE_OBJ) $(UNIT_LIB)
 
 .PHONY: all
 all: $(if $(wildcard gatewayd/main.c),$(BIN)/gatewayd) $(if $(wildcard gwctl/main.c),$(BIN)/gwctl) ## build gatewayd and gwctl into bin/
@@ -82,7 +85,18 @@ $(B)/samplenode: $(NODE_OBJ) $(LIB)
 $(B)/unit/%: $(B)/tests/unit/%.o $(UNIT_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_LIB) $(LIB) -lcmocka $(LIBS)
-.PRECIOUS: $(B)/tests/unit/%.o $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h
+
+# programs that only tests use: our tokens in the hands of other implementations, and theirs in ours
+TEST_PROGS := $(B)/jws-tool $(B)/libjwt-verify
+$(B)/jws-tool: $(B)/tests/foreign/jws_tool.o $(LIB)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+$(B)/libjwt-verify: $(B)/tests/foreign/libjwt_verify.o
+	$(CC) $(ALL_LDFLAGS) -o $@ $< -ljwt
+
+$(B)/fuzz/%: $(B)/tests/fuzz/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS)
+.PRECIOUS: $(B)/tests/unit/%.o $(B)/tests/fuzz/%.o $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h
 
 .PHONY: deps
 deps: ## install everything that building, testing and benchmarking need (Debian 12, npm)
@@ -100,8 +114,16 @@ unit: $(UNIT) ## build and run the unit tests
 .PHONY: test
 test: ## install what tests need; run lint, unit and end-to-end tests; print the sum
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory all $(B)/samplenode $(UNIT)
+	@$(MAKE) --no-print-directory all $(B)/samplenode $(TEST_PROGS) $(UNIT)
 	@tools/test.sh
+
+FUZZ         := $(patsubst tests/fuzz/%.c,build/fuzz/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZ_SECONDS (60) with clang's libFuzzer and AddressSanitizer
+	@tools/deps.sh build fuzz
+	@$(MAKE) --no-print-directory V=fuzz CC=clang $(FUZZ)
+	@tools/run-fuzz.sh $(FUZZ_SECONDS) $(FUZZ)
 
 .PHONY: bench
 bench: ## compare gatewayd with HAProxy and nginx on the same cores (BENCH="--rounds 3 --help")

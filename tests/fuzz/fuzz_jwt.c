@@ -1,0 +1,75 @@
+/* The JSON of strangers where it costs most: the input is a token's payload (then its claims are
+ * read) and a token's header (then the token is put together and taken apart). Whatever our strict
+ * reader takes, jansson must take too, with the same claims. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/hex.h"
+#include "crypto/jws.h"
+#include "crypto/jwt.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static int64_t time_of(const json_t *o, const char *name)
+{
+	return json_integer_value(json_object_get(o, name));
+}
+
+static void same_text(const json_t *v, struct str s)
+{
+	if (!json_is_string(v) || json_string_length(v) != s.n ||
+	    memcmp(json_string_value(v), s.p, s.n) != 0)
+		abort();
+}
+
+static void claims(const uint8_t *data, size_t n)
+{
+	char *payload = malloc(n > 0 ? n : 1);
+	struct jws j = { .typ = STR("at+jwt"), .payload = { payload, n } };
+	struct jwt_access c;
+
+	memcpy(payload, data, n);
+	if (jwt_access_parse(&j, &c) == OK) {
+		json_t *o = json_loadb((const char *)data, n, JSON_REJECT_DUPLICATES, NULL);
+
+		if (o == NULL || time_of(o, "exp") != c.exp || time_of(o, "iat") != c.iat ||
+		    time_of(o, "nbf") != c.nbf || time_of(o, "auth_time") != c.auth_time)
+			abort();
+		same_text(json_object_get(o, "iss"), c.iss);
+		if (json_is_string(json_object_get(o, "aud")))
+			same_text(json_object_get(o, "aud"), c.aud[0]);
+		json_decref(o);
+	}
+	free(payload);
+}
+
+static void header(const uint8_t *data, size_t n)
+{
+	size_t len = B64U_LEN(n) + sizeof ".e30.AAAA" - 1;
+	char *token = malloc(len), *scratch = malloc(len);
+	struct jws j;
+
+	memcpy(token + b64u_encode(data, n, token), ".e30.AAAA", sizeof ".e30.AAAA" - 1);
+	if (jws_parse(str_n(token, len), scratch, len, &j) == OK) {
+		json_t *o = json_loadb((const char *)data, n, JSON_REJECT_DUPLICATES, NULL);
+
+		same_text(json_object_get(o, "alg"), j.alg);
+		if (j.kid.p != NULL)
+			same_text(json_object_get(o, "kid"), j.kid);
+		if (json_object_get(o, "jwk") != NULL || json_object_get(o, "crit") != NULL)
+			abort();
+		json_decref(o);
+	}
+	free(token);
+	free(scratch);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	claims(data, n);
+	header(data, n);
+	return 0;
+}
