@@ -51,6 +51,8 @@ struct control {
 	struct role_set *roles;
 	struct route_table *routes;
 
+	pthread_mutex_t publish_mu; /* held while snapshots are read, adopted and applied */
+
 	pthread_mutex_t stop_mu; /* guards stopping; stop_cond wakes a retry */
 	pthread_cond_t stop_cond;
 	bool stopping;
@@ -175,23 +177,35 @@ static bool load_until_done(struct control *c, const struct wanted *want,
 	return true;
 }
 
+/* One at a time: the feed, and reloads of a routing file. What is read under publish_mu is adopted and
+ * applied before anything newer is read, so workers never go back. */
+static void publish(struct control *c, const struct wanted *want, const struct change *changes,
+    size_t n, bool flush)
+{
+	struct worker_snapshots s = { 0 };
+	int64_t seq = n > 0 ? changes[n - 1].seq : 0;
+
+	pthread_mutex_lock(&c->publish_mu);
+	if (load_until_done(c, want, &s)) {
+		adopt(c, &s);
+		workers_apply(c->workers, c->nworkers, changes, n, flush, seq, &s);
+	}
+	let_go(&s);
+	pthread_mutex_unlock(&c->publish_mu);
+}
+
 static void apply(void *ctx, const struct change *changes, size_t n, bool flush)
 {
 	struct control *c = ctx;
-	struct worker_snapshots s = { 0 };
 	struct wanted want = { flush, flush, flush };
-	int64_t seq = n > 0 ? changes[n - 1].seq : 0;
 
 	for (size_t i = 0; i < n; i++) {
 		want.keys |= changes[i].kind == CHANGE_KEY;
 		want.roles |= changes[i].kind == CHANGE_ROLE;
 		want.routes |= changes[i].kind == CHANGE_ROUTING;
 	}
-	if (!load_until_done(c, &want, &s))
-		return;
-	adopt(c, &s);
-	workers_apply(c->workers, c->nworkers, changes, n, flush, seq, &s);
-	let_go(&s);
+	want.routes &= route_source_is_store(c->source);
+	publish(c, &want, changes, n, flush);
 }
 
 static void fresh(void *ctx, int64_t seq, int64_t wall)
@@ -222,7 +236,6 @@ void control_feed_stop(struct control *c)
 	c->stopping = true;
 	pthread_cond_broadcast(&c->stop_cond);
 	pthread_mutex_unlock(&c->stop_mu);
-	route_source_watch(c->source, NULL, NULL);
 	if (c->feed != NULL)
 		feed_stop(c->feed);
 	c->feed = NULL;
@@ -257,14 +270,24 @@ static const char *not_ready(struct ctl *ctl)
 	return NULL;
 }
 
+/* A file is read now; a bad one changes nothing. The store's document is followed by the feed. */
 static enum err reload_routing(struct ctl *ctl, struct fail *f)
 {
 	struct control *c = ctl->impl;
-	enum err e = route_source_reload(c->source, f);
+	struct worker_snapshots s = { 0 };
+	enum err e;
 
-	if (e != OK)
-		return e;
-	return feed_sync(c->feed, 5 * CLOCK_SEC);
+	if (route_source_is_store(c->source))
+		return feed_sync(c->feed, 5 * CLOCK_SEC);
+	pthread_mutex_lock(&c->publish_mu);
+	e = route_source_load(c->source, &s.routes, f);
+	if (e == OK) {
+		adopt(c, &s);
+		workers_apply(c->workers, c->nworkers, NULL, 0, false, 0, &s);
+	}
+	let_go(&s);
+	pthread_mutex_unlock(&c->publish_mu);
+	return e;
 }
 
 static void write_metrics(struct ctl *ctl, struct buf *out)
@@ -417,6 +440,7 @@ static void fill_ctl(struct control *c)
 	c->ctl.write_metrics = write_metrics;
 	c->ctl.not_ready = not_ready;
 	c->ctl.reload_routing = reload_routing;
+	c->ctl.routing_in_store = route_source_is_store(c->source);
 	c->ctl.impl = c;
 }
 
@@ -434,8 +458,7 @@ static enum err load_all(struct control *c, bool check, struct fail *f)
 {
 	struct wanted all = { true, true, true };
 	struct worker_snapshots s = { 0 };
-	enum err e = route_source_new(c->store, c->config->routing_source, c->config->nats_url,
-	    &c->source, f);
+	enum err e = route_source_new(c->store, c->config->routing_source, &c->source, f);
 
 	if (e == OK && !check)
 		e = iam_signing_key_ensure(c->store, c->seal, clock_wall(), f);
@@ -457,6 +480,7 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 		return fail_set(f, E_NOMEM, "out of memory");
 	c->config = config;
 	pthread_mutex_init(&c->mu, NULL);
+	pthread_mutex_init(&c->publish_mu, NULL);
 	pthread_mutex_init(&c->stop_mu, NULL);
 	pthread_cond_init(&c->stop_cond, NULL);
 	e = open_store(c, check, f);
@@ -497,6 +521,7 @@ void control_free(struct control *c)
 	config_free(c->config);
 	pthread_cond_destroy(&c->stop_cond);
 	pthread_mutex_destroy(&c->stop_mu);
+	pthread_mutex_destroy(&c->publish_mu);
 	pthread_mutex_destroy(&c->mu);
 	heap_free(c);
 }

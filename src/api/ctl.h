@@ -42,6 +42,8 @@ struct ctl {
 	const char *(*not_ready)(struct ctl *c);
 	/* Reads the routing source again now (POST /admin/routing/reload). */
 	enum err (*reload_routing)(struct ctl *c, struct fail *f);
+	/* False when routing.source is a file: then PUT and rollback are refused with E_CONFLICT. */
+	bool routing_in_store;
 	void *impl;
 };
 
