@@ -44,6 +44,11 @@ enum err fail_set(struct fail *f, enum err e, const char *fmt, ...)
 	return e;
 }
 
+enum err fail_code(struct fail *f, enum err e)
+{
+	return fail_set(f, e, "%s", "");
+}
+
 enum err fail_wrap(struct fail *f, const char *fmt, ...)
 {
 	char old[sizeof f->text];

@@ -43,6 +43,8 @@ struct fail {
  * NULL: then only the code travels. */
 enum err fail_set(struct fail *f, enum err e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The bare error with the table's text. */
+enum err fail_code(struct fail *f, enum err e);
 /* Puts "prefix: " before the text that is there; returns f->err. */
 enum err fail_wrap(struct fail *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Attaches a details object (stolen). */

@@ -1,0 +1,20 @@
+/* E-mail addresses as names of accounts: what is accepted, and the form in which two are compared.
+ * Pure functions: any thread. */
+#ifndef IAM_EMAIL_H
+#define IAM_EMAIL_H
+
+#include <stdbool.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#define EMAIL_MAX 254 /* RFC 5321, 4.5.3.1.3 less the angle brackets */
+
+/* One "@" with something on both sides, UTF-8, no blanks, no control characters, at most EMAIL_MAX
+ * bytes of which 64 before the "@". Not a proof that mail arrives there. */
+bool email_is_valid(struct str email);
+/* Unicode case folding of the NFC form, in the arena. E_INVALID_FIELD when not valid, E_NOMEM. */
+enum err email_fold(struct str email, struct arena *a, struct str *out);
+
+#endif

@@ -1,0 +1,95 @@
+#include "iam/tenant.h"
+
+#include "iam/write.h"
+
+#define COLUMNS "id, name, version, created_at, updated_at"
+
+bool tenant_id_is_valid(struct str id)
+{
+	if (id.n == 0 || id.n > TENANT_ID_MAX || id.p[0] == '-')
+		return false;
+	for (size_t i = 0; i < id.n; i++) {
+		char c = id.p[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-')
+			return false;
+	}
+	return true;
+}
+
+static void from_row(const struct store_rows *r, size_t i, struct tenant *t)
+{
+	*t = (struct tenant){
+		.id = store_str(r, i, 0),
+		.name = store_str(r, i, 1),
+		.version = store_int(r, i, 2),
+		.created_at = store_int(r, i, 3),
+		.updated_at = store_int(r, i, 4),
+	};
+}
+
+enum err tenant_by_id(struct store *s, enum store_level level, struct str id, struct arena *a,
+    struct tenant *out, struct fail *f)
+{
+	struct store_stmt q = STMT("SELECT " COLUMNS " FROM tenant WHERE id = ?", SV_TEXT(id));
+	struct store_rows rows;
+	enum err e = store_read(s, level, &q, 1, a, &rows, f);
+
+	if (e != OK)
+		return e;
+	if (rows.nrows == 0)
+		return fail_set(f, E_NOT_FOUND, "there is no such tenant");
+	from_row(&rows, 0, out);
+	return OK;
+}
+
+void tenant_insert(struct write *w, struct str id, struct str name)
+{
+	WRITE1(w, E_CONFLICT,
+	    "INSERT INTO tenant (id, name, created_at, updated_at) SELECT ?, ?, ?, ?"
+	    " WHERE NOT EXISTS (SELECT 1 FROM tenant WHERE id = ?)",
+	    SV_TEXT(id), SV_TEXT(name), SV_INT(w->now), SV_INT(w->now), SV_TEXT(id));
+	write_change(w, CHANGE_TENANT, id);
+}
+
+void tenant_rename(struct write *w, struct str id, int64_t if_version, struct str name)
+{
+	WRITE1(w, if_version != 0 ? E_PRECONDITION_FAILED : E_NOT_FOUND,
+	    "UPDATE tenant SET name = ?, version = version + 1, updated_at = ?"
+	    " WHERE id = ? AND (? = 0 OR version = ?)",
+	    SV_TEXT(name), SV_INT(w->now), SV_TEXT(id), SV_INT(if_version), SV_INT(if_version));
+	write_change(w, CHANGE_TENANT, id);
+}
+
+void tenant_delete(struct write *w, struct str id, int64_t if_version)
+{
+	WRITE1(w, E_CONFLICT,
+	    "UPDATE tenant SET updated_at = ? WHERE id = ?"
+	    " AND NOT EXISTS (SELECT 1 FROM assignment WHERE tenant = ?)"
+	    " AND NOT EXISTS (SELECT 1 FROM role WHERE tenant = ?)"
+	    " AND NOT EXISTS (SELECT 1 FROM service_account WHERE tenant = ?)",
+	    SV_INT(w->now), SV_TEXT(id), SV_TEXT(id), SV_TEXT(id), SV_TEXT(id));
+	WRITE1(w, if_version != 0 ? E_PRECONDITION_FAILED : E_NOT_FOUND,
+	    "DELETE FROM tenant WHERE id = ? AND (? = 0 OR version = ?)",
+	    SV_TEXT(id), SV_INT(if_version), SV_INT(if_version));
+	write_change(w, CHANGE_TENANT, id);
+}
+
+enum err tenant_list(struct store *s, struct str after, int64_t limit, struct arena *a,
+    struct tenant **out, size_t *n, struct fail *f)
+{
+	struct store_stmt q = STMT("SELECT " COLUMNS " FROM tenant WHERE id > ? ORDER BY id LIMIT ?",
+	    SV_TEXT(after.p != NULL ? after : STR("")), SV_INT(limit));
+	struct store_rows rows;
+	enum err e = store_read(s, STORE_FRESH, &q, 1, a, &rows, f);
+
+	if (e != OK)
+		return e;
+	*out = arena_alloc(a, (rows.nrows + 1) * sizeof **out);
+	if (*out == NULL)
+		return fail_code(f, E_NOMEM);
+	for (size_t i = 0; i < rows.nrows; i++)
+		from_row(&rows, i, &(*out)[i]);
+	*n = rows.nrows;
+	return OK;
+}
