@@ -21,4 +21,22 @@ STEP op_health(struct api *a, struct request *r);
 STEP op_ready(struct api *a, struct request *r);
 enum err op_metrics(struct ctl *c, struct request *r, struct fail *f);
 
+/* auth_sign.c */
+enum err op_auth_signup(struct ctl *c, struct request *r, struct fail *f);
+enum err op_auth_signin(struct ctl *c, struct request *r, struct fail *f);
+enum err op_auth_refresh(struct ctl *c, struct request *r, struct fail *f);
+enum err op_auth_signout(struct ctl *c, struct request *r, struct fail *f);
+
+/* auth_session.c */
+enum err op_auth_sessions(struct ctl *c, struct request *r, struct fail *f);
+enum err op_auth_session_end(struct ctl *c, struct request *r, struct fail *f);
+enum err op_auth_password(struct ctl *c, struct request *r, struct fail *f);
+/* One page of a user's live sessions. */
+enum err session_list_reply(struct ctl *c, struct request *r, struct id user, struct fail *f);
+
+/* auth_me.c */
+enum err op_jwks(struct ctl *c, struct request *r, struct fail *f);
+enum err op_me(struct ctl *c, struct request *r, struct fail *f);
+enum err op_me_can(struct ctl *c, struct request *r, struct fail *f);
+
 #endif

@@ -47,6 +47,20 @@ void jwt_amr_write(unsigned amr, struct buf *out)
 	write_amr(&w, amr);
 }
 
+unsigned jwt_amr_parse(struct str names)
+{
+	unsigned amr = 0;
+
+	while (names.p != NULL) {
+		struct str name = str_cut(names, ' ', &names);
+
+		for (size_t i = 0; i < METHODS; i++)
+			if (str_eq(name, methods[i].name))
+				amr |= methods[i].bit;
+	}
+	return amr;
+}
+
 static void write_aud(struct jsonw *w, const struct str aud[JWT_AUD_MAX])
 {
 	bool several = aud[1].p != NULL;

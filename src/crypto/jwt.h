@@ -46,6 +46,9 @@ struct jwt_access {
 /* The text of each bit, in one JSON array: for /v1/me too. */
 void jwt_amr_write(unsigned amr, struct buf *out);
 
+/* The bits of names separated by blanks, as sessions keep them; unknown names are ignored. */
+unsigned jwt_amr_parse(struct str names);
+
 /* Appends the signed token. E_NOT_READY when the keyring has no key that signs. */
 enum err jwt_access_issue(const struct keyring *k, const struct jwt_access *claims,
     struct buf *out);

@@ -103,12 +103,14 @@ void user_delete(struct write *w, struct id id, int64_t if_version)
 	write_change_id(w, CHANGE_PRINCIPAL, &id);
 }
 
-void user_set_password(struct write *w, struct id id, struct str phc, const struct id *keep)
+void user_set_password(struct write *w, struct id id, struct str was, struct str phc,
+    const struct id *keep)
 {
-	WRITE1(w, E_NOT_FOUND,
+	WRITE1(w, was.p != NULL ? E_INVALID_CREDENTIALS : E_NOT_FOUND,
 	    "UPDATE user SET password_phc = ?, password_changed_at = ?, version = version + 1,"
-	    " updated_at = ? WHERE id = ?",
-	    SV_TEXT(phc), SV_INT(w->now), SV_INT(w->now), SV_ID(&id));
+	    " updated_at = ? WHERE id = ? AND (? IS NULL OR password_phc = ?)",
+	    SV_TEXT(phc), SV_INT(w->now), SV_INT(w->now), SV_ID(&id), sv_text_or_null(was),
+	    sv_text_or_null(was));
 	session_end_all(w, id, keep, SESSION_PASSWORD);
 	write_change_id(w, CHANGE_PRINCIPAL, &id);
 }

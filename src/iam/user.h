@@ -55,8 +55,10 @@ struct user_patch {
 void user_update(struct write *w, struct id id, int64_t if_version, const struct user_patch *p);
 /* With assignments and sessions. E_LAST_ADMIN. */
 void user_delete(struct write *w, struct id id, int64_t if_version);
-/* Sets the hash, whatever was there. Ends all sessions but `keep` (NULL: all). */
-void user_set_password(struct write *w, struct id id, struct str phc, const struct id *keep);
+/* Sets the hash. was: the hash that was checked, E_INVALID_CREDENTIALS when it has changed since (.p
+ * NULL: whatever was there). Ends all sessions but `keep` (NULL: all). */
+void user_set_password(struct write *w, struct id id, struct str was, struct str phc,
+    const struct id *keep);
 /* The same password under newer parameters: only while old_phc still holds; no guard. */
 void user_rehash_password(struct write *w, struct id id, struct str old_phc, struct str phc);
 

@@ -1,0 +1,90 @@
+/* A user's own sessions and password. */
+#include <stddef.h>
+
+#include "api/bodies.h"
+#include "api/commit.h"
+#include "api/ctl.h"
+#include "api/handlers.h"
+#include "api/new_password.h"
+#include "api/page.h"
+#include "api/user_reply.h"
+#include "base/clock.h"
+#include "iam/principal.h"
+#include "iam/session.h"
+#include "iam/user.h"
+#include "iam/write.h"
+
+enum err session_list_reply(struct ctl *c, struct request *r, struct id user, struct fail *f)
+{
+	struct session_filter q = { .principal = user, .now = clock_wall() };
+	struct session *s = NULL;
+	struct page page;
+	struct jsonw w;
+	size_t n = 0, shown;
+	enum err e = page_read(r, true, &page, f);
+
+	if (e != OK)
+		return e;
+	q.after_set = page.has_id;
+	q.after = page.id;
+	q.limit = page_limit(&page);
+	e = session_list(c->store, &q, &r->arena, &s, &n, f);
+	if (e != OK)
+		return e;
+	shown = page_count(&page, n);
+	w = page_begin(r);
+	for (size_t i = 0; i < shown; i++)
+		session_write(&w, &s[i], r->auth.has_session ? &r->auth.session : NULL);
+	page_end(&w, &page, n, shown > 0 ? str_n((char *)s[shown - 1].id.b, 16) : STR_NONE);
+	return OK;
+}
+
+enum err op_auth_sessions(struct ctl *c, struct request *r, struct fail *f)
+{
+	return session_list_reply(c, r, r->auth.principal->id, f);
+}
+
+enum err op_auth_session_end(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct write w;
+	struct id id;
+
+	if (!id_parse(r->param[0], &id))
+		return fail_set(f, E_NOT_FOUND, "there is no such session");
+	write_init(&w, &r->arena, clock_wall());
+	session_end(&w, id, r->auth.principal->id, SESSION_SIGNOUT);
+	return commit(c, r, &w, f);
+}
+
+struct change_password {
+	struct body_str current_password, new_password;
+};
+const struct body_field body_change_password[] = {
+	{ "current_password", BODY_T_STR, BODY_REQUIRED | BODY_SECRET,
+	  offsetof(struct change_password, current_password), 1, 1024 },
+	{ "new_password", BODY_T_STR, BODY_REQUIRED | BODY_SECRET,
+	  offsetof(struct change_password, new_password), 1, 1024 },
+	{ NULL },
+};
+
+enum err op_auth_password(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct id user = r->auth.principal->id;
+	char phc[PASSWORD_PHC_LEN];
+	struct change_password b;
+	struct write w;
+	struct user u;
+	enum err e = body_read(r, body_change_password, &b, sizeof b, f);
+
+	if (e == OK)
+		e = user_by_id(c->store, STORE_LINEAR, user, &r->arena, &u, f);
+	if (e == OK)
+		e = password_check(c, b.current_password.v, u.phc, NULL, f);
+	if (e == OK)
+		e = new_password_hash(c, b.new_password.v, u.email, phc, f);
+	if (e != OK)
+		return e;
+	write_init(&w, &r->arena, clock_wall());
+	user_set_password(&w, user, u.phc, str_c(phc), r->auth.has_session ? &r->auth.session : NULL);
+	return commit(c, r, &w, f);
+}

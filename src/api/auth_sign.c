@@ -1,0 +1,238 @@
+/* Signing up, in, on and out. */
+#include <stddef.h>
+
+#include "api/bodies.h"
+#include "api/commit.h"
+#include "api/ctl.h"
+#include "api/handlers.h"
+#include "api/new_password.h"
+#include "api/token_set.h"
+#include "api/user_reply.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/secret.h"
+#include "iam/email.h"
+#include "iam/principal.h"
+#include "iam/session.h"
+#include "iam/user.h"
+#include "iam/write.h"
+#include "store/change.h"
+
+#define SYNC_TIMEOUT (5 * CLOCK_SEC)
+
+/* ---- sign-up -------------------------------------------------------------------------------- */
+
+struct signup {
+	struct body_str email, password, display_name;
+};
+const struct body_field body_signup[] = {
+	{ "email", BODY_T_STR, BODY_REQUIRED, offsetof(struct signup, email), 3, EMAIL_MAX,
+	  .check = email_is_valid, .rule = "must be an e-mail address" },
+	{ "password", BODY_T_STR, BODY_REQUIRED | BODY_SECRET, offsetof(struct signup, password), 1, 1024 },
+	{ "display_name", BODY_T_STR, BODY_NULLABLE, offsetof(struct signup, display_name), 0,
+	  USER_NAME_MAX },
+	{ NULL },
+};
+
+static enum err signup_allowed(struct ctl *c, struct fail *f)
+{
+	switch ((enum config_signup)c->config->auth_signup) {
+	case SIGNUP_OPEN:
+		return OK;
+	case SIGNUP_VERIFY:
+		return fail_set(f, E_NOT_READY, "sign-up must be verified by mail, and mail is not set up");
+	case SIGNUP_OFF:
+		break;
+	}
+	return fail_code(f, E_SIGNUP_OFF);
+}
+
+enum err op_auth_signup(struct ctl *c, struct request *r, struct fail *f)
+{
+	char phc[PASSWORD_PHC_LEN];
+	int64_t now = clock_wall();
+	struct user u = { .id = id_new(now), .version = 1, .created_at = now, .updated_at = now };
+	struct signup b;
+	struct str fold;
+	struct write w;
+	struct jsonw j;
+	enum err e = signup_allowed(c, f);
+
+	if (e == OK)
+		e = body_read(r, body_signup, &b, sizeof b, f);
+	if (e != OK)
+		return e;
+	e = email_fold(b.email.v, &r->arena, &fold);
+	if (e != OK)
+		return fail_code(f, e);
+	e = new_password_hash(c, b.password.v, b.email.v, phc, f);
+	if (e != OK)
+		return e;
+	u.email = b.email.v;
+	u.display_name = b.display_name.v;
+	u.phc = str_c(phc);
+	write_init(&w, &r->arena, now);
+	user_insert(&w, &u, fold);
+	e = commit(c, r, &w, f);
+	if (e != OK)
+		return e;
+	j = request_json(r, 201);
+	jsonw_obj(&j);
+	jsonw_key(&j, "user");
+	user_write(&j, &u);
+	jsonw_obj_end(&j);
+	return OK;
+}
+
+/* ---- sign-in -------------------------------------------------------------------------------- */
+
+struct signin {
+	struct body_str email, password;
+};
+const struct body_field body_signin[] = {
+	{ "email", BODY_T_STR, BODY_REQUIRED, offsetof(struct signin, email), 1, EMAIL_MAX },
+	{ "password", BODY_T_STR, BODY_REQUIRED | BODY_SECRET, offsetof(struct signin, password), 1, 1024 },
+	{ NULL },
+};
+
+/* The account, or one without a password that nobody can sign in to: what follows must not show the
+ * difference. */
+static enum err find_account(struct ctl *c, struct request *r, struct str email, struct user *u,
+    struct fail *f)
+{
+	struct str fold;
+	enum err e = email_fold(email, &r->arena, &fold);
+
+	*u = (struct user){ .disabled = true };
+	if (e == E_INVALID_FIELD)
+		return OK;
+	if (e != OK)
+		return fail_code(f, e);
+	e = user_by_email(c->store, STORE_LINEAR, fold, &r->arena, u, f);
+	if (e != E_NOT_FOUND)
+		return e;
+	fail_clear(f);
+	*u = (struct user){ .disabled = true };
+	return OK;
+}
+
+static void describe_client(struct request *r, struct session *s)
+{
+	struct str agent = request_known(r, HDR_USER_AGENT);
+
+	s->ip = request_source(r);
+	if (agent.p == NULL)
+		return;
+	agent.n = agent.n < 256 ? agent.n : 256;
+	s->user_agent = str_utf8(agent) ? agent : STR_NONE;
+}
+
+static enum err open_session(struct ctl *c, struct request *r, const struct user *u,
+    struct str new_phc, int64_t now, struct fail *f)
+{
+	struct session_limits limits = session_limits_of(c->config);
+	struct session s = { .id = id_new(now), .principal = u->id, .amr = STR("pwd"),
+		.auth_time = now, .email = u->email };
+	char refresh[REFRESH_TOKEN_LEN];
+	struct write w;
+	enum err e;
+
+	describe_client(r, &s);
+	write_init(&w, &r->arena, now);
+	session_insert(&w, c->seal, &limits, u->phc, &s);
+	if (new_phc.p != NULL)
+		user_rehash_password(&w, u->id, u->phc, new_phc);
+	e = commit(c, r, &w, f);
+	if (e != OK)
+		return e;
+	refresh_token_make(c->seal, s.id, 0, refresh);
+	e = token_set_reply(c, r, &s, refresh, now, f);
+	secret_wipe(refresh, sizeof refresh);
+	return e;
+}
+
+enum err op_auth_signin(struct ctl *c, struct request *r, struct fail *f)
+{
+	char phc[PASSWORD_PHC_LEN];
+	struct signin b;
+	struct user u;
+	bool weaker = false;
+	enum err e = body_read(r, body_signin, &b, sizeof b, f);
+
+	if (e == OK)
+		e = find_account(c, r, b.email.v, &u, f);
+	if (e == OK)
+		e = password_check(c, b.password.v, u.phc, &weaker, f);
+	if (e != OK)
+		return e;
+	if (u.disabled)
+		return fail_code(f, E_INVALID_CREDENTIALS);
+	if (weaker && new_password_hash(c, b.password.v, STR_NONE, phc, NULL) != OK)
+		weaker = false; /* too short for today's policy, or no time: it stays as it is */
+	return open_session(c, r, &u, weaker ? str_c(phc) : STR_NONE, clock_wall(), f);
+}
+
+/* ---- refresh -------------------------------------------------------------------------------- */
+
+struct refresh {
+	struct body_str refresh_token;
+};
+const struct body_field body_refresh[] = {
+	{ "refresh_token", BODY_T_STR, BODY_REQUIRED | BODY_SECRET,
+	  offsetof(struct refresh, refresh_token), 1, 512 },
+	{ NULL },
+};
+
+enum err op_auth_refresh(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct session_limits limits = session_limits_of(c->config);
+	char token[REFRESH_TOKEN_LEN];
+	int64_t now = clock_wall();
+	struct refresh b;
+	struct session s;
+	bool ended = false;
+	enum err e = body_read(r, body_refresh, &b, sizeof b, f);
+
+	if (e != OK)
+		return e;
+	e = session_rotate(c->store, c->seal, &limits, b.refresh_token.v, now, &r->arena, &s, token,
+	    &ended, f);
+	if (ended && feed_sync(c->feed, SYNC_TIMEOUT) != OK)
+		return fail_set(f, E_STATE_STALE, "the session has ended, but not yet everywhere");
+	if (e != OK)
+		return e;
+	e = token_set_reply(c, r, &s, token, now, f);
+	secret_wipe(token, sizeof token);
+	return e;
+}
+
+/* ---- sign-out ------------------------------------------------------------------------------- */
+
+struct signout {
+	struct body_bool everywhere;
+};
+const struct body_field body_signout[] = {
+	{ "everywhere", BODY_T_BOOL, 0, offsetof(struct signout, everywhere) },
+	{ NULL },
+};
+
+enum err op_auth_signout(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct id user = r->auth.principal->id;
+	struct signout b;
+	struct write w;
+	enum err e = body_read(r, body_signout, &b, sizeof b, f);
+
+	if (e != OK || (!b.everywhere.v && !r->auth.has_session))
+		return e;
+	write_init(&w, &r->arena, clock_wall());
+	if (b.everywhere.v)
+		session_end_all(&w, user, NULL, SESSION_SIGNOUT);
+	else
+		session_end(&w, r->auth.session, user, SESSION_SIGNOUT);
+	e = commit(c, r, &w, f);
+	if (e != E_NOT_FOUND) /* that: it ended a moment ago */
+		return e;
+	fail_clear(f);
+	return OK;
+}

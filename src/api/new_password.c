@@ -1,0 +1,55 @@
+#include "api/new_password.h"
+
+#include "api/ctl.h"
+#include "base/buf.h"
+#include "base/secret.h"
+#include "crypto/hasher.h"
+
+#define BYTES_MAX 4096 /* of any password after normalisation */
+
+static void wipe(struct buf *b)
+{
+	if (b->p != NULL)
+		secret_wipe(b->p, b->cap);
+	buf_release(b);
+}
+
+enum err new_password_hash(struct ctl *c, struct str password, struct str email,
+    char phc[PASSWORD_PHC_LEN], struct fail *f)
+{
+	struct buf plain;
+	enum err e;
+
+	buf_init(&plain, BYTES_MAX);
+	e = password_normalise(password, PASSWORD_MIN, PASSWORD_MAX, &plain, f);
+	if (e == OK && str_ieq(buf_str(&plain), email))
+		e = fail_set(f, E_WEAK_PASSWORD, "the password must not be the e-mail address");
+	if (e != OK)
+		goto out;
+	e = hasher_hash(c->hasher, buf_str(&plain), phc);
+	if (e != OK)
+		fail_code(f, e);
+out:
+	wipe(&plain);
+	return e;
+}
+
+enum err password_check(struct ctl *c, struct str password, struct str phc, bool *weaker,
+    struct fail *f)
+{
+	struct buf plain;
+	bool usable;
+	enum err e;
+
+	buf_init(&plain, BYTES_MAX);
+	usable = password_normalise(password, 1, PASSWORD_MAX, &plain, NULL) == OK;
+	if (usable)
+		e = hasher_verify(c->hasher, buf_str(&plain), phc, weaker);
+	else
+		e = hasher_verify(c->hasher, STR("-"), STR_NONE, weaker);
+	wipe(&plain);
+	if (e == OK)
+		return OK;
+	return fail_code(f, e == E_OVERLOADED || e == E_NOMEM || e == E_INTERNAL ? e :
+	    E_INVALID_CREDENTIALS);
+}

@@ -1,0 +1,75 @@
+#include "api/token_set.h"
+
+#include "api/ctl.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "crypto/jwt.h"
+#include "crypto/keyring.h"
+#include "request/request.h"
+
+struct session_limits session_limits_of(const struct config *c)
+{
+	return (struct session_limits){
+		.idle = c->auth_refresh_ttl,
+		.max_age = c->auth_session_max_age,
+		.grace = c->auth_refresh_grace,
+	};
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static enum err issue(struct ctl *c, const struct session *s, int64_t now, int64_t *exp,
+    struct buf *out, struct fail *f)
+{
+	struct keyring *keys = c->keys(c);
+	struct jwt_access claims = {
+		.sub = s->principal,
+		.sid = s->id,
+		.jti = id_new(now),
+		.iat = now,
+		.exp = earlier(now + c->config->auth_access_ttl, s->expires_at),
+		.auth_time = s->auth_time,
+		.amr = jwt_amr_parse(s->amr),
+		.iss = c->issuer,
+		.aud = { c->audience },
+	};
+	enum err e = keys != NULL ? jwt_access_issue(keys, &claims, out) : E_NOT_READY;
+
+	keyring_unref(keys);
+	*exp = claims.exp;
+	return e == OK ? OK : fail_set(f, e, "an access token could not be issued");
+}
+
+enum err token_set_reply(struct ctl *c, struct request *r, const struct session *s,
+    const char refresh[REFRESH_TOKEN_LEN], int64_t now, struct fail *f)
+{
+	struct buf access;
+	struct jsonw w;
+	int64_t exp;
+	enum err e;
+
+	buf_init(&access, 8192);
+	e = issue(c, s, now, &exp, &access, f);
+	if (e != OK)
+		goto out;
+	w = request_json(r, 200);
+	jsonw_obj(&w);
+	jsonw_kstr(&w, "access_token", buf_str(&access));
+	jsonw_kz(&w, "token_type", "Bearer");
+	jsonw_kint(&w, "expires_in", (exp - now) / CLOCK_SEC);
+	jsonw_kz(&w, "refresh_token", refresh);
+	jsonw_kint(&w, "refresh_expires_in", (s->idle_expires_at - now) / CLOCK_SEC);
+	jsonw_kid(&w, "session_id", s->id);
+	jsonw_key(&w, "user");
+	jsonw_obj(&w);
+	jsonw_kid(&w, "id", s->principal);
+	jsonw_kstr(&w, "email", s->email);
+	jsonw_obj_end(&w);
+	jsonw_obj_end(&w);
+out:
+	buf_release(&access);
+	return e;
+}

@@ -1,0 +1,19 @@
+/* Users and sessions as JSON, the same wherever they are shown. No secret is ever in it. */
+#ifndef API_USER_REPLY_H
+#define API_USER_REPLY_H
+
+#include <stddef.h>
+
+#include "base/jsonw.h"
+
+struct id;
+struct session;
+struct user;
+
+void user_write(struct jsonw *w, const struct user *u);
+/* current: the caller's own session, or NULL. */
+void session_write(struct jsonw *w, const struct session *s, const struct id *current);
+/* "etag":"v<version>" */
+void etag_write(struct jsonw *w, int64_t version);
+
+#endif
