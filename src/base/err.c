@@ -84,6 +84,8 @@ const char *fail_text(const struct fail *f)
 
 void fail_clear(struct fail *f)
 {
+	if (f == NULL)
+		return;
 	json_decref(f->details);
 	f->details = NULL;
 	f->err = OK;

@@ -127,9 +127,9 @@ enum err user_list(struct store *s, const struct user_filter *q, struct arena *a
 	static const struct id zero;
 	const struct id *after = q->after_set ? &q->after : &zero;
 	struct store_stmt by_tenant = STMT(
-	    "SELECT " COLUMNS " FROM (SELECT DISTINCT principal FROM assignment WHERE tenant = ?"
-	    " AND principal > ? ORDER BY principal) m CROSS JOIN user u ON u.id = m.principal"
-	    " WHERE (? = 0 OR u.disabled = 1) ORDER BY m.principal LIMIT ?",
+	    "SELECT " COLUMNS " FROM assignment a CROSS JOIN user u ON u.id = a.principal"
+	    " WHERE a.tenant = ? AND a.principal > ? AND (? = 0 OR u.disabled = 1)"
+	    " GROUP BY a.principal ORDER BY a.principal LIMIT ?",
 	    SV_TEXT(q->tenant), SV_ID(after), SV_INT(q->disabled_only), SV_INT(q->limit));
 	struct store_stmt by_email = STMT("SELECT " COLUMNS " FROM user u WHERE u.email_fold = ?"
 	    " AND u.id > ? AND (? = 0 OR u.disabled = 1) AND (? IS NULL OR EXISTS"
