@@ -1,0 +1,22 @@
+#include "store/change.h"
+
+static const char *const kind_text[] = {
+	[CHANGE_PRINCIPAL] = "principal", [CHANGE_SESSION] = "session", [CHANGE_ROLE] = "role",
+	[CHANGE_TENANT] = "tenant", [CHANGE_KEY] = "key", [CHANGE_ROUTING] = "routing",
+	[CHANGE_CREDENTIAL] = "credential",
+};
+
+struct store_stmt change_stmt(enum change_kind kind, struct str key, int64_t now,
+    struct store_val vals[3])
+{
+	vals[0] = SV_Z(kind_text[kind]);
+	vals[1] = SV_BLOB(key.p != NULL ? key : STR(""));
+	vals[2] = SV_INT(now);
+	return (struct store_stmt){ .sql = "INSERT INTO change (kind, key, at) VALUES (?, ?, ?)",
+		.v = vals, .n = 3, .expect = 1 };
+}
+
+/* Not max(seq): the newest rows may have been trimmed. */
+const struct store_stmt change_seq_stmt = {
+	.sql = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'change'), 0)"
+};
