@@ -11,6 +11,10 @@ CREATE TABLE assignment (
 	UNIQUE (principal, tenant, role)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX assignment_by_role ON assignment (role, id);
+
+CREATE INDEX assignment_member ON assignment (tenant, principal);
+
 CREATE INDEX assignment_principal ON assignment (principal, id);
 
 CREATE INDEX assignment_role ON assignment (role, tenant);
@@ -72,6 +76,8 @@ CREATE TABLE role (
 	updated_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX role_tenant ON role (tenant, id);
+
 CREATE TABLE role_grant (
 	role TEXT NOT NULL,
 	"right" TEXT NOT NULL,
@@ -106,6 +112,8 @@ CREATE TABLE service_account (
 
 CREATE UNIQUE INDEX service_account_name ON service_account (coalesce(tenant, '*'), name);
 
+CREATE INDEX service_account_tenant ON service_account (tenant, id);
+
 CREATE TABLE session (
 	id BLOB NOT NULL PRIMARY KEY,
 	principal BLOB NOT NULL,
@@ -123,6 +131,8 @@ CREATE TABLE session (
 	end_reason TEXT, -- signout, reuse, password, admin, disabled
 	created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX session_expires ON session (expires_at);
 
 CREATE INDEX session_principal ON session (principal, id);
 
@@ -161,4 +171,6 @@ CREATE TABLE user (
 	version INTEGER NOT NULL DEFAULT 1,
 	created_at INTEGER NOT NULL,
 	updated_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, created_by BLOB) STRICT, WITHOUT ROWID;
+
+CREATE INDEX user_disabled ON user (id) WHERE disabled = 1;
