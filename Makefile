@@ -15,7 +15,7 @@ PY      ?= /usr/bin/python3
 
 PKGS := libmicrohttpd libnghttp2 gnutls nettle hogweed gmp sqlite3 libcurl jansson libprotobuf-c yaml-0.1 \
         liboath libqrencode libsodium libargon2
-LIBS  = $(shell pkg-config --libs $(PKGS)) -lnats -lscrypt -lunistring -lm -pthread
+LIBS  = $(shell pkg-config --libs $(PKGS)) -lnats -lscrypt -lunistring -lzxcvbn -lm -pthread
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
         -Wno-missing-field-initializers $(if $(CI),-Werror)
 HARD := -fstack-protector-strong -fno-strict-aliasing -D_FORTIFY_SOURCE=2 -fPIE
@@ -35,7 +35,7 @@ ALL_LDFLAGS = $(LDFLAGS) $(LDHARD) $(SAN)
 # ---- sources -------------------------------------------------------------------------------------
 LIB_SRC  := $(wildcard src/*/*.c)
 PROTO    := $(wildcard schema/proto/*.proto)
-GEN_SRC  := $(patsubst schema/proto/%.proto,$(B)/gen/%.pb-c.c,$(PROTO)) $(B)/gen/migrations.c
+GEN_SRC  := $(patsubst schema/proto/%.proto,$(B)/gen/%.pb-c.c,$(PROTO)) $(B)/gen/migrations.c $(B)/gen/password_common.c
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(GEN_SRC:.c=.o)
 LIB      := $(B)/libgateway.a
 GWD_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard gatewayd/*.c))
@@ -52,7 +52,8 @@ all: $(if $(wildcard gatewayd/main.c),$(BIN)/gatewayd) $(if $(wildcard gwctl/mai
 $(OBJ): | build-deps
 .PHONY: build-deps
 build-deps:
-	@pkg-config --exists $(PKGS) && command -v protoc-c >/dev/null || tools/deps.sh build
+	@pkg-config --exists $(PKGS) && command -v protoc-c >/dev/null && [ -e $(COMMON_PASSWORDS) ] && \
+	    [ -e /usr/include/zxcvbn.h ] || tools/deps.sh build
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -68,6 +69,10 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: schema/proto/%.proto | build-deps
 $(B)/gen/migrations.c: tools/embed-sql.sh $(wildcard migrations/*.sql)
 	@mkdir -p $(@D)
 	tools/embed-sql.sh $(sort $(wildcard migrations/*.sql)) > $@
+COMMON_PASSWORDS := /usr/lib/python3/dist-packages/zxcvbn/frequency_lists.py
+$(B)/gen/password_common.c: tools/common-passwords.sh | build-deps
+	@mkdir -p $(@D)
+	tools/common-passwords.sh $(COMMON_PASSWORDS) > $@.new && mv $@.new $@
 GEN_HDR := $(patsubst schema/proto/%.proto,$(B)/gen/%.pb-c.h,$(PROTO))
 $(LIB_OBJ) $(GWD_OBJ) $(GWCTL_OBJ) $(NODE_OBJ): | $(GEN_HDR)
 
