@@ -11,9 +11,6 @@
 
 struct ctl;
 
-#define PASSWORD_MIN 8   /* characters of a new one (NIST SP 800-63B, 5.1.1.2) */
-#define PASSWORD_MAX 256
-
 /* E_WEAK_PASSWORD: too short, too long, not UTF-8, or the account's own e-mail address. */
 enum err new_password_hash(struct ctl *c, struct str password, struct str email,
     char phc[PASSWORD_PHC_LEN], struct fail *f);

@@ -11,6 +11,8 @@
 #include "base/str.h"
 
 #define PASSWORD_PHC_LEN 256 /* with the NUL */
+#define PASSWORD_MIN 8       /* characters of a new one (NIST SP 800-63B, 5.1.1.2) */
+#define PASSWORD_MAX 256
 
 struct password_params {
 	uint32_t memory_kib, iterations, parallelism;

@@ -1,0 +1,21 @@
+/* The first platform admin, made on the command line before there is anybody who could make one. What
+ * it does not do: migrate the store, or make a second one. Blocking: command line. */
+#ifndef IAM_ADMIN_INIT_H
+#define IAM_ADMIN_INIT_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct id;
+struct password_params;
+struct store;
+
+/* Makes the user (with a verified address) and its assignment to platform-admin in one batch.
+ * E_CONFLICT when there is a platform admin, E_EMAIL_TAKEN, E_INVALID_FIELD, E_WEAK_PASSWORD. `now`
+ * is wall time in microseconds. */
+enum err iam_admin_init(struct store *s, struct str email, struct str password,
+    const struct password_params *params, int64_t now, struct id *user, struct fail *f);
+
+#endif
