@@ -1,0 +1,78 @@
+/* gwctl admin: platform admins, without a server. */
+#include <jansson.h>
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/id.h"
+#include "crypto/password.h"
+#include "gwctl.h"
+#include "offline.h"
+#include "prompt.h"
+#include "iam/admin_init.h"
+#include "store/migrate.h"
+#include "store/store.h"
+
+static enum err print_made(struct gwctl *g, struct id id, const char *email)
+{
+	char text[ID_TEXT_LEN];
+	json_t *o = json_pack("{ss,ss,ss}", "id", id_text(id, text), "email", email, "role",
+	    "platform-admin");
+	enum err e = o != NULL ? print_object(&g->print, o) : E_NOMEM;
+
+	json_decref(o);
+	return e;
+}
+
+static enum err get_password(const struct gwctl *g, struct secret *out, struct fail *f)
+{
+	const char *file = gwctl_arg(g, "--password-file");
+	struct secret again = { 0 };
+	enum err e;
+
+	if (file != NULL)
+		return prompt_secret_file(file, out, f);
+	e = prompt_secret("password of the first platform admin", out, f);
+	if (e == OK)
+		e = prompt_secret("again", &again, f);
+	if (e == OK && !secret_eq(str_n((char *)out->p, out->n), str_n((char *)again.p, again.n)))
+		e = fail_set(f, E_LOCAL, "the passwords differ");
+	secret_release(&again);
+	return e;
+}
+
+static enum err init(struct gwctl *g, const struct config *c, struct store *s, struct fail *f)
+{
+	struct password_params params = {
+		.memory_kib = (uint32_t)c->auth_argon2_memory_kib,
+		.iterations = (uint32_t)c->auth_argon2_iterations,
+		.parallelism = (uint32_t)c->auth_argon2_parallelism,
+	};
+	const char *email = gwctl_arg(g, "--email");
+	struct secret password = { 0 };
+	struct id id;
+	enum err e = get_password(g, &password, f);
+
+	if (e == OK)
+		e = iam_admin_init(s, str_c(email), str_n((char *)password.p, password.n), &params,
+		    clock_wall(), &id, f);
+	secret_release(&password);
+	return e == OK ? print_made(g, id, email) : e;
+}
+
+enum err admin_init_run(struct gwctl *g, struct fail *f)
+{
+	struct config *c = NULL;
+	struct store *s = NULL;
+	enum err e = offline_config(g, &c, f);
+
+	if (e == OK)
+		e = offline_open(c, false, &s, f);
+	if (e == OK && migrate_check(s, migrations_embedded, f) != OK) {
+		e = fail_wrap(f, "the store is not ready (see 'gwctl db migrate')");
+	}
+	if (e == OK)
+		e = init(g, c, s, f);
+	store_close(s);
+	config_free(c);
+	return e;
+}
