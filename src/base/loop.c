@@ -250,6 +250,16 @@ void loop_hook_add(struct loop *l, struct loop_hook *h)
 	l->hooks = h;
 }
 
+void loop_hook_del(struct loop *l, struct loop_hook *h)
+{
+	struct loop_hook **p = &l->hooks;
+
+	while (*p != NULL && *p != h)
+		p = &(*p)->next;
+	if (*p != NULL)
+		*p = h->next;
+}
+
 /* Milliseconds to wait: rounded up, so that a timer is due when the loop wakes for it. */
 static int patience(struct loop *l)
 {

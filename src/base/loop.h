@@ -65,6 +65,8 @@ static inline bool loop_timer_armed(const struct loop_timer *t)
 void loop_post(struct loop *l, struct loop_msg *m);
 void loop_drain(struct loop *l);
 void loop_hook_add(struct loop *l, struct loop_hook *h);
+/* Not from within a hook; harmless when not added. */
+void loop_hook_del(struct loop *l, struct loop_hook *h);
 
 /* Microseconds, monotonic and wall, as of the start of this iteration: cheap. */
 int64_t loop_now(const struct loop *l);

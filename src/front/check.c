@@ -1,0 +1,242 @@
+#include "front/check.h"
+
+#include "request/request.h"
+
+/* ---- characters ---------------------------------------------------------------------------- */
+
+enum { TOKEN = 1, VALUE = 2, HOST = 4 };
+
+#define T TOKEN | VALUE
+#define H TOKEN | VALUE | HOST
+static const unsigned char class_of[256] = {
+	['\t'] = VALUE, [' '] = VALUE, ['"'] = VALUE, ['('] = VALUE, [')'] = VALUE, [','] = VALUE,
+	['/'] = VALUE, [':'] = VALUE | HOST, [';'] = VALUE, ['<'] = VALUE, ['='] = VALUE,
+	['>'] = VALUE, ['?'] = VALUE, ['@'] = VALUE, ['['] = VALUE | HOST, ['\\'] = VALUE,
+	[']'] = VALUE | HOST, ['{'] = VALUE, ['}'] = VALUE,
+	['!'] = T, ['#'] = T, ['$'] = T, ['%'] = T, ['&'] = T, ['\''] = T, ['*'] = T, ['+'] = T,
+	['-'] = H, ['.'] = H, ['^'] = T, ['_'] = H, ['`'] = T, ['|'] = T, ['~'] = H,
+	['0' ... '9'] = H, ['A' ... 'Z'] = H, ['a' ... 'z'] = H,
+	[0x80 ... 0xff] = VALUE,
+};
+#undef T
+#undef H
+
+static bool all(struct str s, unsigned char class)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((class_of[(unsigned char)s.p[i]] & class) == 0)
+			return false;
+	return true;
+}
+
+bool check_token(struct str s)
+{
+	return s.n > 0 && all(s, TOKEN);
+}
+
+bool check_value(struct str s)
+{
+	return all(s, VALUE);
+}
+
+/* ---- layout -------------------------------------------------------------------------------- */
+
+/* Whether two bytes that were a CR LF lie at p. */
+static bool line_end(const char *p, const char *end)
+{
+	return end - p >= 2 && p[0] == '\0' && p[1] == '\0';
+}
+
+static bool request_line(const struct check_head *h, const char *end)
+{
+	size_t method = strnlen(h->method, h->n);
+
+	return check_token(str_n(h->method, method)) &&
+	    h->target.p == h->method + method + 1 && h->target.n > 0 &&
+	    h->version == h->target.p + h->target.n + 1 &&
+	    end - h->version >= 8 && h->version[-1] == '\0' && memcmp(h->version, "HTTP/1.", 7) == 0;
+}
+
+/* name NUL OWS value: exactly at *p; leaves *p behind the value. */
+static bool field(const struct header *h, const char **p, const char *end)
+{
+	const char *v;
+
+	if (h->name.p != *p || h->name.n >= (size_t)(end - *p) || !check_token(h->name))
+		return false;
+	v = *p + h->name.n;
+	if (*v++ != '\0') /* where the colon was */
+		return false;
+	while (v < end && (*v == ' ' || *v == '\t'))
+		v++;
+	if (h->value.p != v || h->value.n > (size_t)(end - v) || !check_value(h->value))
+		return false;
+	*p = v + h->value.n;
+	return true;
+}
+
+enum err check_layout(const struct check_head *h)
+{
+	const char *end = h->method + h->n, *p = h->version + 8;
+
+	if (!request_line(h, end) || !line_end(p, end))
+		return E_BAD_REQUEST;
+	p += 2;
+	for (size_t i = 0; i < h->nh; i++) {
+		if (!field(&h->h[i], &p, end) || !line_end(p, end))
+			return E_BAD_REQUEST;
+		p += 2;
+	}
+	return line_end(p, end) && p + 2 == end ? OK : E_BAD_REQUEST;
+}
+
+/* ---- target -------------------------------------------------------------------------------- */
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The octet that "%XX" at the start of s stands for; -1: none. */
+static int percent(struct str s)
+{
+	if (s.n < 3 || hex(s.p[1]) < 0 || hex(s.p[2]) < 0)
+		return -1;
+	return hex(s.p[1]) * 16 + hex(s.p[2]);
+}
+
+static bool target_chars(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] <= 0x20 || s.p[i] >= 0x7f || s.p[i] == '#')
+			return false;
+		if (s.p[i] == '%') {
+			int c = percent(str_skip(s, i));
+
+			if (c < 0x20 || c == 0x7f)
+				return false;
+		}
+	}
+	return true;
+}
+
+/* "." or "..", also with %2e. */
+static bool dots(struct str s)
+{
+	int n = 0;
+
+	while (s.n > 0) {
+		bool coded = s.p[0] == '%' && percent(s) == '.';
+
+		if (s.p[0] != '.' && !coded)
+			return false;
+		s = str_skip(s, coded ? 3 : 1);
+		n++;
+	}
+	return n == 1 || n == 2;
+}
+
+static bool dot_segment(struct str target)
+{
+	struct str query, rest = str_cut(target, '?', &query);
+
+	while (rest.p != NULL)
+		if (dots(str_cut(rest, '/', &rest)))
+			return true;
+	return false;
+}
+
+/* "http://authority/path": takes scheme and authority off. */
+static enum err absolute(struct str target, struct check_target *out)
+{
+	static const struct str schemes[] = { { "http://", 7 }, { "https://", 8 } };
+	size_t i, n = 0;
+
+	for (i = 0; i < 2; i++)
+		if (target.n > schemes[i].n && strncasecmp(target.p, schemes[i].p, schemes[i].n) == 0)
+			break;
+	if (i == 2)
+		return E_BAD_REQUEST;
+	target = str_skip(target, schemes[i].n);
+	while (n < target.n && target.p[n] != '/' && target.p[n] != '?')
+		n++;
+	out->authority = str_n(target.p, n);
+	if (!check_authority(out->authority) || (n < target.n && target.p[n] == '?'))
+		return E_BAD_REQUEST;
+	out->path = n < target.n ? str_skip(target, n) : STR("/");
+	return OK;
+}
+
+enum err check_target(struct str method, struct str target, struct check_target *out)
+{
+	enum err e = OK;
+
+	*out = (struct check_target){ .path = target, .authority = STR_NONE };
+	if (target.n == 0 || !target_chars(target))
+		return E_BAD_REQUEST;
+	if (str_eq(target, STR("*")))
+		return str_eq(method, STR("OPTIONS")) ? OK : E_BAD_REQUEST;
+	if (target.p[0] != '/')
+		e = absolute(target, out);
+	if (e == OK && dot_segment(out->path))
+		e = E_BAD_REQUEST;
+	return e;
+}
+
+/* ---- fields -------------------------------------------------------------------------------- */
+
+static bool check_port(struct str s)
+{
+	uint64_t port;
+
+	return s.p == NULL || s.n == 0 || (s.n <= 5 && str_u64(s, 65535, &port));
+}
+
+bool check_authority(struct str s)
+{
+	struct str port, host;
+
+	if (s.n == 0 || s.n > 255 + 6 || !all(s, HOST))
+		return false;
+	if (s.p[0] == '[') {
+		const char *close = memchr(s.p, ']', s.n);
+
+		if (close == NULL || close == s.p + 1)
+			return false;
+		host = str_n(s.p + 1, (size_t)(close - s.p) - 1);
+		port = str_skip(s, host.n + 2);
+		if (port.n > 0 && port.p[0] != ':')
+			return false;
+		port = port.n > 0 ? str_skip(port, 1) : STR_NONE;
+		return memchr(host.p, '[', host.n) == NULL && check_port(port);
+	}
+	host = str_cut(s, ':', &port);
+	return host.n > 0 && memchr(host.p, '[', host.n) == NULL && memchr(host.p, ']', host.n) == NULL &&
+	    check_port(port);
+}
+
+enum err check_framing(const struct request *r, bool http_1_0, bool *has_body)
+{
+	const uint8_t *n = r->known_count;
+	uint64_t length = 0;
+
+	if (n[HDR_HOST] > 1 || (n[HDR_HOST] == 0 && !http_1_0))
+		return E_BAD_REQUEST;
+	if (n[HDR_HOST] == 1 && !check_authority(request_known(r, HDR_HOST)))
+		return E_BAD_REQUEST;
+	if (n[HDR_TRANSFER_ENCODING] > 0 && (n[HDR_CONTENT_LENGTH] > 0 || http_1_0))
+		return E_BAD_REQUEST;
+	if (n[HDR_CONTENT_LENGTH] > 1 || n[HDR_TRANSFER_ENCODING] > 1)
+		return E_BAD_REQUEST;
+	if (n[HDR_CONTENT_LENGTH] == 1 &&
+	    !str_u64(request_known(r, HDR_CONTENT_LENGTH), INT64_MAX, &length))
+		return E_BAD_REQUEST;
+	if (n[HDR_TRANSFER_ENCODING] == 1 &&
+	    !str_ieq(request_known(r, HDR_TRANSFER_ENCODING), STR("chunked")))
+		return E_BAD_REQUEST;
+	*has_body = length > 0 || n[HDR_TRANSFER_ENCODING] > 0;
+	return OK;
+}

@@ -1,0 +1,161 @@
+#include "front/exchange.h"
+
+#include <assert.h>
+
+#include "api/api.h"
+#include "base/heap.h"
+
+#define SPARE_MAX 1024
+
+enum err stock_new(struct loop *loop, struct api *api, struct obs_worker *obs, size_t max_started,
+    struct stock **out)
+{
+	struct stock *s = heap_zalloc(sizeof *s);
+
+	if (s == NULL)
+		return E_NOMEM;
+	*s = (struct stock){ .loop = loop, .api = api, .obs = obs, .max_started = max_started };
+	*out = s;
+	return OK;
+}
+
+static void release_spare(struct stock *s)
+{
+	while (s->spare != NULL) {
+		struct exchange *x = s->spare;
+
+		s->spare = x->next;
+		request_release(&x->r);
+		heap_free(x);
+	}
+	s->nspare = 0;
+}
+
+static void free_when_unused(struct stock *s)
+{
+	if (!s->closed || s->active > 0)
+		return;
+	release_spare(s);
+	heap_free(s);
+}
+
+void stock_close(struct stock *s)
+{
+	if (s == NULL)
+		return;
+	s->closed = true;
+	s->idle = NULL;
+	free_when_unused(s);
+}
+
+void stock_drain(struct stock *s, void (*idle)(void *arg), void *arg)
+{
+	s->draining = true;
+	s->idle = idle;
+	s->idle_arg = arg;
+}
+
+void stock_turn(struct stock *s)
+{
+	void (*idle)(void *) = s->idle;
+
+	if (!s->draining || s->active > 0 || idle == NULL)
+		return;
+	s->idle = NULL;
+	idle(s->idle_arg);
+}
+
+static struct exchange *take_spare(struct stock *s)
+{
+	struct exchange *x = s->spare;
+
+	if (x != NULL) {
+		s->spare = x->next;
+		s->nspare--;
+		return x;
+	}
+	x = heap_zalloc(sizeof *x);
+	if (x != NULL)
+		request_init(&x->r);
+	return x;
+}
+
+struct exchange *exchange_new(struct stock *s)
+{
+	struct exchange *x = take_spare(s);
+
+	if (x == NULL)
+		return NULL;
+	x->stock = s;
+	x->next = x->prev = NULL;
+	x->r.loop = s->loop;
+	x->r.obs = s->obs;
+	x->r.api = s->api;
+	x->r.started_mono = loop_now(s->loop);
+	x->r.started_wall = loop_wall(s->loop);
+	s->active++;
+	return x;
+}
+
+/* Everything but the request, which knows how to be used again. */
+static void blank(struct exchange *x)
+{
+	memset((char *)x + sizeof x->r, 0, sizeof *x - sizeof x->r);
+}
+
+void exchange_drop(struct exchange *x)
+{
+	struct stock *s = x->stock;
+
+	s->active--;
+	if (x->started)
+		s->started--;
+	blank(x);
+	if (s->nspare < SPARE_MAX && !s->closed) {
+		request_reset(&x->r);
+		x->next = s->spare;
+		s->spare = x;
+		s->nspare++;
+		return;
+	}
+	request_release(&x->r);
+	heap_free(x);
+	free_when_unused(s);
+}
+
+void exchange_finish(struct exchange *x)
+{
+	request_finish(&x->r);
+	exchange_drop(x);
+}
+
+/* An answer before api_start has seen the request. */
+static void refuse(struct exchange *x, enum err e)
+{
+	struct request *r = &x->r;
+
+	if (r->correlation_id.p == NULL)
+		request_trace_start(r);
+	if (r->correlation_id.p == NULL)
+		r->correlation_id = STR("-");
+	if (r->path.p == NULL)
+		r->path = str_cut(r->target, '?', &r->query);
+	r->reply.close = true;
+	step_done(request_fail_code(r, e));
+}
+
+bool exchange_start(struct exchange *x, enum err e)
+{
+	struct stock *s = x->stock;
+
+	assert(!x->started);
+	if (e == OK && s->max_started > 0 && s->started >= s->max_started)
+		e = E_OVERLOADED;
+	x->started = true;
+	s->started++;
+	if (e != OK) {
+		refuse(x, e);
+		return false;
+	}
+	return api_start(s->api, &x->r) == API_READ_BODY;
+}

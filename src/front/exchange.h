@@ -1,0 +1,95 @@
+/* One request and its answer on a client connection, and the stock of them on one worker: recycled,
+ * so that a request costs no allocation of ours; counted, for limits.requests and for draining.
+ *
+ * An exchange outlives its connection while a step still works on it (`conn` is then NULL), and the
+ * stock outlives the front for the same reason. One thread: the worker's. */
+#ifndef FRONT_EXCHANGE_H
+#define FRONT_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/loop.h"
+#include "front/check.h"
+#include "front/deadline.h"
+#include "request/request.h"
+
+struct api;
+struct http1_conn;
+struct http2_conn;
+struct obs_worker;
+struct stock;
+
+struct exchange {
+	struct request r;
+	struct stock *stock;
+	struct exchange *next, *prev; /* spare ones; or the exchanges of one HTTP/2 connection */
+	bool started;  /* api_start was called: respond will come, or has come */
+	bool answered; /* respond has come */
+	bool has_body;
+	size_t sent;   /* bytes of the reply's body that have gone out */
+	union {
+		struct {
+			struct http1_conn *conn; /* NULL: the connection is gone */
+			struct check_head head;
+			bool final;      /* the body is complete, api_run was called or is not wanted */
+			bool queued;     /* the response is libmicrohttpd's */
+			bool parked;     /* waits, in libmicrohttpd's hands */
+			bool suspended;  /* waits, out of libmicrohttpd's hands */
+			bool http_1_0;
+			unsigned visits; /* times that libmicrohttpd asked while there was no answer */
+			bool chunked;
+		} h1;
+		struct {
+			struct http2_conn *conn; /* NULL: the connection is gone */
+			int32_t stream;
+			enum err fault;      /* of the header block */
+			size_t header_bytes;
+			bool headed;         /* the header block is complete */
+			bool grpc;
+			unsigned char prefix[5]; /* of the gRPC message that arrives */
+			unsigned prefix_n;
+			struct deadline deadline;
+		} h2;
+	};
+};
+
+struct stock {
+	struct loop *loop;
+	struct api *api;
+	struct obs_worker *obs;
+	struct exchange *spare;
+	size_t nspare;
+	size_t active;      /* exchanges between exchange_new and its end */
+	size_t started;     /* of these, known to api_start */
+	size_t max_started; /* limits.requests; 0: no limit */
+	bool draining, closed;
+	void (*idle)(void *arg); /* called when draining and nothing is active any more */
+	void *idle_arg;
+};
+
+enum err stock_new(struct loop *loop, struct api *api, struct obs_worker *obs, size_t max_started,
+    struct stock **out);
+/* The front is gone: the stock goes with the last active exchange. */
+void stock_close(struct stock *s);
+void stock_drain(struct stock *s, void (*idle)(void *arg), void *arg);
+/* Once an iteration: calls `idle` when its time has come. */
+void stock_turn(struct stock *s);
+
+/* With r->loop, obs, api and the times filled in. NULL when out of memory. */
+struct exchange *exchange_new(struct stock *s);
+/* The answer is sent or can't be: request_finish and back to the stock. */
+void exchange_finish(struct exchange *x);
+/* Nothing is known of the request that would be worth a line in the log. */
+void exchange_drop(struct exchange *x);
+/* Calls api_start, or answers `e` instead when it is not OK or the worker has too many requests.
+ * Returns whether the body is wanted. */
+bool exchange_start(struct exchange *x, enum err e);
+
+static inline struct exchange *exchange_of(struct request *r)
+{
+	return (struct exchange *)r;
+}
+
+#endif

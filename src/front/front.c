@@ -1,0 +1,195 @@
+#include "front/front.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+#include "base/str.h"
+#include "front/exchange.h"
+#include "front/http1.h"
+#include "front/linger.h"
+#include "front/peers.h"
+
+#define BACKLOG 4096
+
+struct front {
+	struct loop *loop;
+	struct front_limits limits;
+	struct stock *stock;
+	struct peers peers;
+	struct linger_set linger;
+	struct http1 *http, *admin;
+	struct loop_hook hook;
+};
+
+/* ---- sockets ------------------------------------------------------------------------------- */
+
+/* "host:port", "[v6]:port", ":port", "*:port". */
+static bool split_address(const char *address, char host[256], char port[16])
+{
+	const char *colon = strrchr(address, ':');
+	size_t n = colon != NULL ? (size_t)(colon - address) : 0;
+
+	if (colon == NULL || n >= 256 || strlen(colon + 1) >= 16 || colon[1] == '\0')
+		return false;
+	if (n >= 2 && address[0] == '[' && address[n - 1] == ']') {
+		address++;
+		n -= 2;
+	}
+	memcpy(host, address, n);
+	host[n] = '\0';
+	if (strcmp(host, "*") == 0)
+		host[0] = '\0';
+	strcpy(port, colon + 1);
+	return true;
+}
+
+static socklen_t length_of(const struct sockaddr_storage *a)
+{
+	return a->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+}
+
+static enum err listen_on(const struct sockaddr_storage *a, int *fd, struct fail *f)
+{
+	int one = 1, s = socket(a->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (s < 0)
+		return fail_set(f, E_CONFIG, "socket: %s", strerror(errno));
+	/* TCP_NODELAY is inherited by what is accepted */
+	if (setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
+	    setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0 ||
+	    setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0 ||
+	    bind(s, (const struct sockaddr *)a, length_of(a)) != 0 || listen(s, BACKLOG) != 0) {
+		fail_set(f, E_CONFIG, "%s", strerror(errno));
+		close(s);
+		return E_CONFIG;
+	}
+	*fd = s;
+	return OK;
+}
+
+enum err front_bind(const char *address, int *fd, struct sockaddr_storage *bound, struct fail *f)
+{
+	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list;
+	char host[256], port[16];
+	socklen_t n = sizeof *bound;
+	enum err e;
+	int rc;
+
+	if (!split_address(address, host, port))
+		return fail_set(f, E_CONFIG, "\"%s\" is not host:port", address);
+	rc = getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, &list);
+	if (rc != 0)
+		return fail_set(f, E_CONFIG, "%s: %s", address, gai_strerror(rc));
+	memset(bound, 0, sizeof *bound);
+	memcpy(bound, list->ai_addr, list->ai_addrlen);
+	freeaddrinfo(list);
+	e = listen_on(bound, fd, f);
+	if (e != OK)
+		return fail_wrap(f, "%s", address);
+	getsockname(*fd, (struct sockaddr *)bound, &n);
+	return OK;
+}
+
+enum err front_bind_sibling(const struct sockaddr_storage *bound, int *fd, struct fail *f)
+{
+	return listen_on(bound, fd, f);
+}
+
+/* ---- the front ----------------------------------------------------------------------------- */
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < 0 ? b : b < 0 || a < b ? a : b;
+}
+
+static int64_t turn_cb(struct loop_hook *hook)
+{
+	struct front *fr = (struct front *)((char *)hook - offsetof(struct front, hook));
+	int64_t us = -1;
+
+	if (fr->http != NULL)
+		us = sooner(us, http1_turn(fr->http));
+	if (fr->admin != NULL)
+		us = sooner(us, http1_turn(fr->admin));
+	stock_turn(fr->stock);
+	return us;
+}
+
+static enum err open_http1(struct front *fr, int fd, unsigned listener, struct http1 **out,
+    struct fail *f)
+{
+	struct http1_config c = { .fd = fd, .listener = listener, .limits = &fr->limits,
+		.loop = fr->loop, .stock = fr->stock, .peers = &fr->peers, .linger = &fr->linger };
+
+	return fd >= 0 ? http1_new(&c, out, f) : OK;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+enum err front_new(const struct front_config *c, struct loop *loop, struct api *api,
+    struct obs_worker *obs, struct front **out, struct fail *f)
+{
+	struct front *fr = heap_zalloc(sizeof *fr);
+	int http = c->http_fd, admin = c->admin_fd, grpc = c->grpc_fd;
+	enum err e = E_NOMEM;
+
+	if (fr == NULL)
+		goto out;
+	fr->loop = loop;
+	fr->limits = c->limits;
+	fr->hook.cb = turn_cb;
+	peers_init(&fr->peers, c->limits.connections, c->limits.per_address);
+	linger_init(&fr->linger, loop);
+	loop_hook_add(loop, &fr->hook);
+	e = stock_new(loop, api, obs, c->limits.requests, &fr->stock);
+	if (e != OK)
+		goto out;
+	e = open_http1(fr, http, ON_HTTP, &fr->http, f);
+	http = -1;
+	if (e != OK)
+		goto out;
+	e = open_http1(fr, admin, ON_ADMIN, &fr->admin, f);
+	admin = -1;
+	if (e == OK)
+		*out = fr;
+out:
+	if (e != OK) {
+		close_fd(http);
+		close_fd(admin);
+		close_fd(grpc);
+		front_free(fr);
+	}
+	return e;
+}
+
+void front_drain(struct front *fr, void (*idle)(void *arg), void *arg)
+{
+	stock_drain(fr->stock, idle, arg);
+	if (fr->http != NULL)
+		http1_drain(fr->http);
+	if (fr->admin != NULL)
+		http1_drain(fr->admin);
+}
+
+void front_free(struct front *fr)
+{
+	if (fr == NULL)
+		return;
+	http1_free(fr->http);
+	http1_free(fr->admin);
+	loop_hook_del(fr->loop, &fr->hook);
+	linger_release(&fr->linger);
+	peers_release(&fr->peers);
+	stock_close(fr->stock);
+	heap_free(fr);
+}

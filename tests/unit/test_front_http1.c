@@ -1,0 +1,293 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "front_double.h"
+
+static struct worker w;
+
+static int up(void **state)
+{
+	(void)state;
+	worker_up(&w, &default_limits);
+	return 0;
+}
+
+static int down(void **state)
+{
+	(void)state;
+	worker_down(&w);
+	return 0;
+}
+
+/* ---- reading answers ----------------------------------------------------------------------- */
+
+struct answer {
+	int status;     /* 0: the connection was closed without one */
+	char text[65536];
+	size_t n;
+	const char *body;
+	size_t body_n;
+	bool closed;    /* the end of the stream was seen */
+	bool garbage;   /* bytes behind the answer */
+};
+
+static bool complete(struct answer *a, bool head)
+{
+	char *end = memmem(a->text, a->n, "\r\n\r\n", 4), *cl;
+
+	if (end == NULL)
+		return false;
+	a->text[a->n] = '\0';
+	a->status = atoi(a->text + 9);
+	cl = strcasestr(a->text, "\r\ncontent-length: ");
+	a->body = end + 4;
+	a->body_n = head || cl == NULL || cl > end ? 0 : strtoul(cl + 18, NULL, 10);
+	if (a->status == 100) {
+		a->n -= (size_t)(a->body - a->text);
+		memmove(a->text, a->body, a->n);
+		return complete(a, head);
+	}
+	return a->text + a->n >= a->body + a->body_n;
+}
+
+/* Reads one answer, or up to the end of the stream. */
+static void hear(int fd, struct answer *a, bool to_end, bool head)
+{
+	memset(a, 0, sizeof *a);
+	while ((to_end || !complete(a, head)) && readable(fd, 5000)) {
+		ssize_t n = recv(fd, a->text + a->n, sizeof a->text - 1 - a->n, 0);
+
+		if (n <= 0) {
+			a->closed = true;
+			break;
+		}
+		a->n += (size_t)n;
+	}
+	if (complete(a, head))
+		a->garbage = a->text + a->n > a->body + a->body_n;
+}
+
+static void ask(const char *p, size_t n, struct answer *a, bool to_end)
+{
+	int fd = dial(&w.http);
+
+	say(fd, p, n);
+	hear(fd, a, to_end, false);
+	close(fd);
+}
+
+/* ---- requests that are fine ----------------------------------------------------------------- */
+
+struct fine {
+	const char *name, *raw, *expect;
+};
+
+static const struct fine fine[] = {
+	{ "get", "GET /x?a=%41 HTTP/1.1\r\nHost: h:80\r\nX-Y:  z \t\r\n\r\n",
+		"GET /x?a=%41 at h:80\nhost=h:80\nx-y=z\n\n" },
+	{ "encoded slash stays", "GET /a%2Fb%2e/c HTTP/1.1\r\nHost: h\r\n\r\n",
+		"GET /a%2Fb%2e/c at h\nhost=h\n\n" },
+	{ "absolute form", "GET http://other:81/x HTTP/1.1\r\nHost: h\r\n\r\n",
+		"GET /x at other:81\nhost=h\n\n" },
+	{ "asterisk form", "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", "OPTIONS * at h\nhost=h\n\n" },
+	{ "leading CRLF", "\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET / at h\nhost=h\n\n" },
+	{ "body", "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+		"POST /p at h\nhost=h\ncontent-length=3\n\nabc" },
+	{ "chunked", "POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n"
+		"3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: v\r\n\r\n",
+		"POST /p at h\nhost=h\ntransfer-encoding=Chunked\n\nabcde" },
+	{ "expect", "POST /p HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na",
+		"POST /p at h\nhost=h\nexpect=100-continue\ncontent-length=1\n\na" },
+	{ "1.0", "GET / HTTP/1.0\r\n\r\n", "GET / at \n\n" },
+	{ "empty value", "GET / HTTP/1.1\r\nHost: h\r\nA:\r\nB: \r\n\r\n",
+		"GET / at h\nhost=h\na=\nb=\n\n" },
+	{ "obs-text", "GET / HTTP/1.1\r\nHost: h\r\nA: \xe9\r\n\r\n", "GET / at h\nhost=h\na=\xe9\n\n" },
+	{ "waits a little", "GET /soon HTTP/1.1\r\nHost: h\r\n\r\n", "GET /soon at h\nhost=h\n\n" },
+	{ "waits long", "GET /late HTTP/1.1\r\nHost: h\r\n\r\n", "GET /late at h\nhost=h\n\n" },
+};
+
+static void test_fine(void **state)
+{
+	static struct answer a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+		ask(fine[i].raw, strlen(fine[i].raw), &a, false);
+		if (a.status != 200 || a.body_n != strlen(fine[i].expect) ||
+		    memcmp(a.body, fine[i].expect, a.body_n) != 0)
+			fail_msg("%s: %.*s", fine[i].name, (int)a.n, a.text);
+		assert_false(a.garbage);
+	}
+}
+
+/* The same, byte by byte: what is split must be put together the same way. */
+static void test_fine_in_pieces(void **state)
+{
+	static struct answer a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+		int fd = dial(&w.http);
+
+		for (const char *p = fine[i].raw; *p != '\0'; p++)
+			say(fd, p, 1);
+		hear(fd, &a, false, false);
+		close(fd);
+		if (a.status != 200 || a.body_n != strlen(fine[i].expect) ||
+		    memcmp(a.body, fine[i].expect, a.body_n) != 0)
+			fail_msg("%s: %.*s", fine[i].name, (int)a.n, a.text);
+	}
+}
+
+/* ---- requests that are not ------------------------------------------------------------------ */
+
+struct bad {
+	const char *name, *raw;
+	size_t n;
+	int status;       /* 0: closed without an answer will do */
+	const char *code; /* of the envelope; NULL: libmicrohttpd's own page */
+};
+
+#define BAD(name, raw, status, code) { name, raw, sizeof raw - 1, status, code }
+#define H "Host: h\r\n"
+
+static const struct bad bad[] = {
+	BAD("CL and TE", "POST / HTTP/1.1\r\n" H "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"0\r\n\r\n", 400, "bad_request"),
+	BAD("TE and CL", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n"
+		"0\r\n\r\n", 400, "bad_request"),
+	BAD("two lengths", "POST / HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400,
+		"bad_request"),
+	BAD("same length twice", "POST / HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 1\r\n\r\na",
+		400, "bad_request"),
+	BAD("two hosts", "GET / HTTP/1.1\r\n" H "Host: i\r\n\r\n", 400, "bad_request"),
+	BAD("no host", "GET / HTTP/1.1\r\nA: b\r\n\r\n", 400, "bad_request"),
+	BAD("empty host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", 400, "bad_request"),
+	BAD("userinfo in host", "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", 400, "bad_request"),
+	BAD("blank before colon", "POST / HTTP/1.1\r\n" H "Content-Length : 4\r\n\r\nGET ", 400,
+		"bad_request"),
+	BAD("TE gzip", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip\r\n\r\n", 400, "bad_request"),
+	BAD("TE gzip, chunked", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+		400, "bad_request"),
+	BAD("TE twice", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n"
+		"0\r\n\r\n", 400, "bad_request"),
+	BAD("TE in 1.0", "POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+		"bad_request"),
+	BAD("obs-fold", "GET / HTTP/1.1\r\n" H "A: b\r\n c\r\n\r\n", 400, "bad_request"),
+	BAD("obs-fold glues names", "POST / HTTP/1.1\r\n" H "Transfer-Encoding:\r\n chunked\r\n\r\n", 400,
+		"bad_request"),
+	BAD("fold of first field", "GET / HTTP/1.1\r\n A: b\r\n" H "\r\n", 400, "bad_request"),
+	BAD("NUL in value", "GET / HTTP/1.1\r\n" H "A: b\0c\r\n\r\n", 400, "bad_request"),
+	BAD("NUL at end of value", "GET / HTTP/1.1\r\n" H "A: b\0\r\n\r\n", 400, "bad_request"),
+	BAD("NULs like a line end", "GET / HTTP/1.1\r\n" H "A: b\0\0B: c\r\n\r\n", 400, "bad_request"),
+	BAD("line that starts with NUL", "GET / HTTP/1.1\r\n" H "\0A: b\r\n\r\n", 400, "bad_request"),
+	BAD("NUL in target", "GET /\0x HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("NUL in method", "GE\0T / HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("bare LF after request line", "GET / HTTP/1.1\n" H "\r\n", 400, "bad_request"),
+	BAD("bare LF after field", "GET / HTTP/1.1\r\nHost: h\nA: b\r\n\r\n", 400, "bad_request"),
+	BAD("bare LF at the end", "GET / HTTP/1.1\r\n" H "\n", 400, "bad_request"),
+	BAD("bare CR", "GET / HTTP/1.1\r\n" H "A: b\rc\r\n\r\n", 400, "bad_request"),
+	BAD("control character", "GET / HTTP/1.1\r\n" H "A: b\x01\r\n\r\n", 400, "bad_request"),
+	BAD("DEL", "GET / HTTP/1.1\r\n" H "A: b\x7f\r\n\r\n", 400, "bad_request"),
+	BAD("name with blank", "GET / HTTP/1.1\r\n" H "A b: c\r\n\r\n", 400, "bad_request"),
+	BAD("name with slash", "GET / HTTP/1.1\r\n" H "A/b: c\r\n\r\n", 400, "bad_request"),
+	BAD("name with high byte", "GET / HTTP/1.1\r\n" H "\xe9: c\r\n\r\n", 400, "bad_request"),
+	BAD("empty name", "GET / HTTP/1.1\r\n" H ": c\r\n\r\n", 400, "bad_request"),
+	BAD("TRACE", "TRACE / HTTP/1.1\r\n" H "\r\n", 501, "unimplemented"),
+	BAD("CONNECT", "CONNECT h:1 HTTP/1.1\r\n" H "\r\n", 501, "unimplemented"),
+	BAD("unknown method", "get / HTTP/1.1\r\n" H "\r\n", 501, "unimplemented"),
+	BAD("%00", "GET /a%00b HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("%2e%2e", "GET /a/%2e%2E/b HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD(".%2e", "GET /a/.%2e HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("..", "GET /../b HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("half a percent", "GET /%4 HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("fragment", "GET /a#b HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("high byte in target", "GET /\xe9 HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("two blanks", "GET  / HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("blanks behind target", "GET /  HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("blank in target", "GET /a b HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("tab", "GET /\tHTTP/1.1\r\n" H "\r\n", 400, NULL),
+	BAD("asterisk with GET", "GET * HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("authority form", "GET h:80 HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("other scheme", "GET ftp://h/ HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("length past limit", "POST / HTTP/1.1\r\n" H "Content-Length: 300000\r\n\r\n", 413,
+		"body_too_large"),
+	BAD("length past 64 bits", "POST / HTTP/1.1\r\n" H "Content-Length: 99999999999999999999\r\n\r\n",
+		413, NULL),
+	BAD("negative length", "POST / HTTP/1.1\r\n" H "Content-Length: -1\r\n\r\n", 400, NULL),
+	BAD("signed length", "POST / HTTP/1.1\r\n" H "Content-Length: +1\r\n\r\na", 400, NULL),
+	BAD("hex length", "POST / HTTP/1.1\r\n" H "Content-Length: 0x1\r\n\r\na", 400, NULL),
+	BAD("list of lengths", "POST / HTTP/1.1\r\n" H "Content-Length: 1, 1\r\n\r\na", 400, NULL),
+	BAD("field without colon", "GET / HTTP/1.1\r\n" H "abc\r\n\r\n", 400, NULL),
+	BAD("0.9", "GET /\r\n", 400, NULL),
+	BAD("2.0", "GET / HTTP/2.0\r\n" H "\r\n", 505, NULL),
+	BAD("preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, NULL),
+	BAD("lower-case version", "GET / http/1.1\r\n" H "\r\n", 400, NULL),
+	BAD("no target", "GET\r\n" H "\r\n", 0, NULL),
+	BAD("chunk size not hex", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nx\r\n", 400, NULL),
+	BAD("chunk size negative", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n-1\r\n", 400,
+		NULL),
+	BAD("chunk size too large", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"fffffffffffffffff\r\n", 413, NULL),
+	BAD("chunk longer than said", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"1\r\nab\r\n0\r\n\r\n", 400, NULL),
+	BAD("TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 \r\n\r\n", 0, NULL),
+};
+
+static void check_bad(const struct bad *b, const struct answer *a)
+{
+	char code[64];
+
+	if ((a->status != b->status && b->status != 0) || !a->closed)
+		fail_msg("%s: status %d, %s: %.*s", b->name, a->status, a->closed ? "closed" : "open",
+		    (int)a->n, a->text);
+	snprintf(code, sizeof code, "{\"code\":\"%s\"", b->code);
+	if (b->code != NULL && (a->body_n == 0 || strncmp(a->body, code, strlen(code)) != 0))
+		fail_msg("%s: no envelope: %.*s", b->name, (int)a->n, a->text);
+	if (a->garbage)
+		fail_msg("%s: more than one answer: %.*s", b->name, (int)a->n, a->text);
+}
+
+static void test_bad(void **state)
+{
+	static struct answer a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		ask(bad[i].raw, bad[i].n, &a, true);
+		check_bad(&bad[i], &a);
+	}
+	assert_int_equal(running, 0);
+}
+
+/* A fine request behind the bad one on the same connection must never be seen. */
+static void test_bad_ends_connection(void **state)
+{
+	static const char smuggled[] = "GET /early/smuggled HTTP/1.1\r\n" H "\r\n";
+	static struct answer a;
+	char raw[1024];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		memcpy(raw, bad[i].raw, bad[i].n);
+		memcpy(raw + bad[i].n, smuggled, sizeof smuggled - 1);
+		ask(raw, bad[i].n + sizeof smuggled - 1, &a, true);
+		if (a.garbage || a.status == 404)
+			fail_msg("%s: %.*s", bad[i].name, (int)a.n, a.text);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fine),
+		cmocka_unit_test(test_fine_in_pieces),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_bad_ends_connection),
+	};
+
+	return cmocka_run_group_tests(tests, up, down);
+}
