@@ -218,11 +218,11 @@ bool check_authority(struct str s)
 	    check_port(port);
 }
 
-enum err check_framing(const struct request *r, bool http_1_0, bool *has_body)
+enum err check_framing(const struct request *r, bool http_1_0, uint64_t *length)
 {
 	const uint8_t *n = r->known_count;
-	uint64_t length = 0;
 
+	*length = 0;
 	if (n[HDR_HOST] > 1 || (n[HDR_HOST] == 0 && !http_1_0))
 		return E_BAD_REQUEST;
 	if (n[HDR_HOST] == 1 && !check_authority(request_known(r, HDR_HOST)))
@@ -232,11 +232,10 @@ enum err check_framing(const struct request *r, bool http_1_0, bool *has_body)
 	if (n[HDR_CONTENT_LENGTH] > 1 || n[HDR_TRANSFER_ENCODING] > 1)
 		return E_BAD_REQUEST;
 	if (n[HDR_CONTENT_LENGTH] == 1 &&
-	    !str_u64(request_known(r, HDR_CONTENT_LENGTH), INT64_MAX, &length))
+	    !str_u64(request_known(r, HDR_CONTENT_LENGTH), INT64_MAX, length))
 		return E_BAD_REQUEST;
-	if (n[HDR_TRANSFER_ENCODING] == 1 &&
-	    !str_ieq(request_known(r, HDR_TRANSFER_ENCODING), STR("chunked")))
-		return E_BAD_REQUEST;
-	*has_body = length > 0 || n[HDR_TRANSFER_ENCODING] > 0;
-	return OK;
+	if (n[HDR_TRANSFER_ENCODING] == 0)
+		return OK;
+	*length = CHECK_CHUNKED;
+	return str_ieq(request_known(r, HDR_TRANSFER_ENCODING), STR("chunked")) ? OK : E_BAD_REQUEST;
 }

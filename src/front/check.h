@@ -50,7 +50,8 @@ bool check_authority(struct str s);
 
 /* What the header fields of an HTTP/1 request must satisfy together: Host once and well-formed (1.1),
  * no Content-Length beside Transfer-Encoding, one Content-Length of digits, only `chunked`.
- * `has_body`: a body follows. */
-enum err check_framing(const struct request *r, bool http_1_0, bool *has_body);
+ * *length: of the body; CHECK_CHUNKED when the body tells itself. */
+#define CHECK_CHUNKED UINT64_MAX
+enum err check_framing(const struct request *r, bool http_1_0, uint64_t *length);
 
 #endif

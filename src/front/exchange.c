@@ -8,13 +8,14 @@
 #define SPARE_MAX 1024
 
 enum err stock_new(struct loop *loop, struct api *api, struct obs_worker *obs, size_t max_started,
-    struct stock **out)
+    size_t max_body, struct stock **out)
 {
 	struct stock *s = heap_zalloc(sizeof *s);
 
 	if (s == NULL)
 		return E_NOMEM;
-	*s = (struct stock){ .loop = loop, .api = api, .obs = obs, .max_started = max_started };
+	*s = (struct stock){ .loop = loop, .api = api, .obs = obs, .max_started = max_started,
+		.max_body = max_body };
 	*out = s;
 	return OK;
 }
@@ -157,5 +158,11 @@ bool exchange_start(struct exchange *x, enum err e)
 		refuse(x, e);
 		return false;
 	}
-	return api_start(s->api, &x->r) == API_READ_BODY;
+	if (api_start(s->api, &x->r) != API_READ_BODY)
+		return false;
+	if (x->length == CHECK_CHUNKED || x->length <= s->max_body)
+		return true;
+	x->r.reply.close = true;
+	step_done(request_fail_code(&x->r, E_BODY_TOO_LARGE));
+	return false;
 }

@@ -27,7 +27,7 @@ struct exchange {
 	struct exchange *next, *prev; /* spare ones; or the exchanges of one HTTP/2 connection */
 	bool started;  /* api_start was called: respond will come, or has come */
 	bool answered; /* respond has come */
-	bool has_body;
+	uint64_t length; /* of the body, as the head says; CHECK_CHUNKED: it does not say */
 	size_t sent;   /* bytes of the reply's body that have gone out */
 	union {
 		struct {
@@ -39,7 +39,6 @@ struct exchange {
 			bool suspended;  /* waits, out of libmicrohttpd's hands */
 			bool http_1_0;
 			unsigned visits; /* times that libmicrohttpd asked while there was no answer */
-			bool chunked;
 		} h1;
 		struct {
 			struct http2_conn *conn; /* NULL: the connection is gone */
@@ -64,13 +63,14 @@ struct stock {
 	size_t active;      /* exchanges between exchange_new and its end */
 	size_t started;     /* of these, known to api_start */
 	size_t max_started; /* limits.requests; 0: no limit */
+	size_t max_body;    /* limits.body */
 	bool draining, closed;
 	void (*idle)(void *arg); /* called when draining and nothing is active any more */
 	void *idle_arg;
 };
 
 enum err stock_new(struct loop *loop, struct api *api, struct obs_worker *obs, size_t max_started,
-    struct stock **out);
+    size_t max_body, struct stock **out);
 /* The front is gone: the stock goes with the last active exchange. */
 void stock_close(struct stock *s);
 void stock_drain(struct stock *s, void (*idle)(void *arg), void *arg);
@@ -84,7 +84,7 @@ void exchange_finish(struct exchange *x);
 /* Nothing is known of the request that would be worth a line in the log. */
 void exchange_drop(struct exchange *x);
 /* Calls api_start, or answers `e` instead when it is not OK or the worker has too many requests.
- * Returns whether the body is wanted. */
+ * Returns whether the body is wanted; a body that is too long already by its head is answered here. */
 bool exchange_start(struct exchange *x, enum err e);
 
 static inline struct exchange *exchange_of(struct request *r)

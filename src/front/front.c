@@ -151,7 +151,7 @@ enum err front_new(const struct front_config *c, struct loop *loop, struct api *
 	peers_init(&fr->peers, c->limits.connections, c->limits.per_address);
 	linger_init(&fr->linger, loop);
 	loop_hook_add(loop, &fr->hook);
-	e = stock_new(loop, api, obs, c->limits.requests, &fr->stock);
+	e = stock_new(loop, api, obs, c->limits.requests, c->limits.body, &fr->stock);
 	if (e != OK)
 		goto out;
 	e = open_http1(fr, http, ON_HTTP, &fr->http, f);

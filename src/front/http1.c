@@ -138,13 +138,13 @@ static const struct request_front http1_front = { .respond = respond_cb };
 
 static enum MHD_Result queue(struct http1_conn *c, struct exchange *x)
 {
-	bool close = x->r.reply.close || x->h1.chunked || c->h->draining;
+	bool close = x->r.reply.close || x->length == CHECK_CHUNKED || c->h->draining;
 
 	unpark(x);
 	if (!http1_reply_queue(c->mhd, &x->r, close))
 		return MHD_NO;
 	x->h1.queued = true;
-	c->linger |= close && x->has_body && !x->h1.final;
+	c->linger |= close && x->length > 0 && !x->h1.final;
 	c->progress = 0;
 	deadline_set(&c->deadline, &c->h->send);
 	c->h->due = true; /* libmicrohttpd may write only when it runs again */
@@ -303,8 +303,7 @@ static enum err check_head(struct exchange *x)
 
 	if (r->target.n > TARGET_MAX)
 		return E_URI_TOO_LONG;
-	e = check_framing(r, x->h1.http_1_0, &x->has_body);
-	x->h1.chunked = r->known_count[HDR_TRANSFER_ENCODING] > 0;
+	e = check_framing(r, x->h1.http_1_0, &x->length);
 	if (e != OK)
 		return e;
 	if (!known_method(r->method))
@@ -325,14 +324,14 @@ static enum MHD_Result begin(struct http1_conn *c, struct exchange *x, const cha
 	bool wanted;
 
 	if (e != OK)
-		x->has_body = true; /* who knows what follows */
+		x->length = CHECK_CHUNKED; /* who knows what follows */
 	else
 		e = check_head(x);
 	deadline_clear(&c->deadline);
 	wanted = exchange_start(x, e);
 	if (x->answered)
 		return queue(c, x);
-	if (wanted && x->has_body) {
+	if (wanted && x->length > 0) {
 		c->progress = 0;
 		deadline_set(&c->deadline, &c->h->body);
 	}
