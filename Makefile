@@ -43,7 +43,7 @@ GWCTL_OBJ:= $(patsubst %.c,$(B)/%.o,$(wildcard gwctl/*.c))
 NODE_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/node/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 UNIT_LIB := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
-TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/foreign/*.c tests/fuzz/*.c))
+TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/foreign/*.c tests/fuzz/*.c tests/bench/*.c))
 OBJ      := $(LIB_OBJ) $(TEST_OBJ) $(GWD_OBJ) $(GWCTL_OBJ) $(NODE_OBJ) $(UNIT_LIB)
 
 .PHONY: all
@@ -98,6 +98,9 @@ $(B)/jws-tool: $(B)/tests/foreign/jws_tool.o $(LIB)
 $(B)/libjwt-verify: $(B)/tests/foreign/libjwt_verify.o
 	$(CC) $(ALL_LDFLAGS) -o $@ $< -ljwt
 
+$(B)/crypto-bench: $(B)/tests/bench/crypto.o $(LIB)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+
 $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS)
@@ -135,6 +138,10 @@ bench: ## compare gatewayd with HAProxy and nginx on the same cores (BENCH="--ro
 	@tools/deps.sh build test bench
 	@$(MAKE) --no-print-directory all $(B)/samplenode
 	@$(PY) tests/bench/bench.py $(BENCH)
+
+.PHONY: bench-crypto
+bench-crypto: $(B)/crypto-bench ## tokens and password hashes per second of one core, beside the bare libraries
+	$(B)/crypto-bench 2
 
 .PHONY: lint
 lint: ## include direction between rooms, file and function length, leftovers

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -569,6 +570,39 @@ static void public_key_does_not_sign(void **state)
 	jws_key_free(k);
 }
 
+/* Keys are shared by all threads: several sign and verify with one at once. */
+static void *sign_and_verify(void *key)
+{
+	struct buf b;
+	bool ok = true;
+
+	buf_init(&b, 4096);
+	for (int i = 0; ok && i < 40; i++) {
+		buf_clear(&b);
+		ok = jws_sign(key, STR("{\"alg\":\"ES256\"}"), STR("{}"), &b) == OK &&
+		    check(b.p, b.n, key) == OK && check(A3_TOKEN, sizeof A3_TOKEN - 1, key) == OK;
+	}
+	buf_release(&b);
+	return ok ? key : NULL;
+}
+
+static void threads_share_a_key(void **state)
+{
+	struct jws_key *k = good_key(A3_PUBLIC "," A3_PRIVATE);
+	pthread_t t[4];
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, sign_and_verify, k), 0);
+	for (int i = 0; i < 4; i++) {
+		void *result = NULL;
+
+		assert_int_equal(pthread_join(t[i], &result), 0);
+		assert_ptr_equal(result, k);
+	}
+	jws_key_free(k);
+}
+
 /* ---- the keyring ---- */
 
 static struct keyring_entry entry(enum key_state state, int64_t not_after)
@@ -667,6 +701,7 @@ int main(void)
 		cmocka_unit_test(key_of_another_algorithm_is_refused),
 		cmocka_unit_test(long_tokens_are_refused_without_work),
 		cmocka_unit_test(public_key_does_not_sign),
+		cmocka_unit_test(threads_share_a_key),
 		cmocka_unit_test(keyring_finds_signs_and_publishes),
 		cmocka_unit_test(keyring_without_signer_and_with_two),
 	};
