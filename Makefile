@@ -87,9 +87,13 @@ $(BIN)/gwctl: $(GWCTL_OBJ) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(GWCTL_OBJ) $(LIB) $(LIBS)
 $(B)/samplenode: $(NODE_OBJ) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(NODE_OBJ) $(LIB) $(LIBS)
-$(B)/unit/%: $(B)/tests/unit/%.o $(UNIT_LIB) $(LIB)
+# gwctl without its main, for unit tests
+$(B)/libgwctl.a: $(filter-out %/main.o,$(GWCTL_OBJ))
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(B)/unit/%: $(B)/tests/unit/%.o $(UNIT_LIB) $(B)/libgwctl.a $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_LIB) $(LIB) -lcmocka $(LIBS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_LIB) $(B)/libgwctl.a $(LIB) -lcmocka $(LIBS)
 
 # programs that only tests use: our tokens in the hands of other implementations, and theirs in ours
 TEST_PROGS := $(B)/jws-tool $(B)/libjwt-verify

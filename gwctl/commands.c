@@ -78,6 +78,8 @@ const struct noun nouns[] = {
 #define ROLE_COLUMNS "id,name,tenant,built_in,rights[].right"
 #define ASSIGNMENT_COLUMNS "id,principal,tenant,role"
 #define ACCOUNT_COLUMNS "id,name,tenant,disabled,created_at"
+#define CREDENTIAL_COLUMNS "id,kind,subject,expires_at,last_used_at,created_at"
+#define SESSION_COLUMNS "id,ip,user_agent,created_at,last_used_at,current"
 #define REVISION_COLUMNS "revision,at,author,note"
 
 const struct command commands[] = {
@@ -147,6 +149,12 @@ const struct command commands[] = {
 	      OPTION("--password-file", ARG_SECRET, "FILE", TO_BODY, "password",
 	          "file with the password in its first line, - for stdin; asked for otherwise")),
 	  CMD_CHANGES, "PUT", "/admin/users/{USER}/password", NULL, "id", rest_run },
+	{ "user", "sessions", "list a user's sessions",
+	  ARGS(OPERAND_USER("USER", TO_PATH, NULL, "id or e-mail")), CMD_LIST,
+	  "GET", "/admin/users/{USER}/sessions", NULL, SESSION_COLUMNS, rest_run },
+	{ "user", "signout", "end all sessions of a user",
+	  ARGS(OPERAND_USER("USER", TO_PATH, NULL, "id or e-mail")), CMD_DESTROYS,
+	  "DELETE", "/admin/users/{USER}/sessions", NULL, "id", rest_run },
 
 	{ "role", "list", "list roles", ARGS(TENANT_FILTER), CMD_LIST,
 	  "GET", "/admin/roles", NULL, ROLE_COLUMNS, rest_run },
@@ -185,6 +193,44 @@ const struct command commands[] = {
 	{ "assignment", "remove", "take a role back",
 	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the assignment")), CMD_DESTROYS,
 	  "DELETE", "/admin/assignments/{ID}", NULL, "id", rest_run },
+
+	{ "service-account", "list", "list service accounts", ARGS(TENANT_FILTER), CMD_LIST,
+	  "GET", "/admin/service-accounts", NULL, ACCOUNT_COLUMNS, rest_run },
+	{ "service-account", "get", "print a service account",
+	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the service account")), 0,
+	  "GET", "/admin/service-accounts/{ID}", NULL, ACCOUNT_COLUMNS, rest_run },
+	{ "service-account", "create", "make a service account",
+	  ARGS(OPERAND("NAME", TO_BODY, "name", "unique in its tenant"),
+	      OPTION("--tenant", ARG_TEXT, "TENANT", TO_BODY, "tenant",
+	          "whose administrators manage it; the platform's otherwise")), CMD_CHANGES,
+	  "POST", "/admin/service-accounts", NULL, ACCOUNT_COLUMNS, rest_run },
+	{ "service-account", "delete", "remove a service account with its credentials and assignments",
+	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the service account")), CMD_DESTROYS | CMD_IF_MATCH,
+	  "DELETE", "/admin/service-accounts/{ID}", NULL, "id", rest_run },
+	{ "service-account", "credentials", "list the credentials of a service account",
+	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the service account")), CMD_LIST,
+	  "GET", "/admin/service-accounts/{ID}/credentials", NULL, CREDENTIAL_COLUMNS, rest_run },
+	{ "service-account", "issue", "make a credential; its secret is shown this once",
+	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the service account"),
+	      { .name = "--kind", .type = ARG_TEXT, .value = "KIND", .to = TO_BODY, .field = "kind",
+	        .required = true, .words = "secret|api_key|certificate", .help = "of credential" },
+	      OPTION("--subject", ARG_TEXT, "NAME", TO_BODY, "subject", "or SAN of a certificate"),
+	      OPTION("--expires-at", ARG_TEXT, "TIME", TO_BODY, "expires_at", "RFC 3339; never otherwise")),
+	  CMD_CHANGES, "POST", "/admin/service-accounts/{ID}/credentials", NULL, "id,secret", rest_run },
+	{ "service-account", "revoke", "end a credential",
+	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the service account"),
+	      OPERAND("CREDENTIAL", TO_PATH, NULL, "id")), CMD_DESTROYS,
+	  "DELETE", "/admin/service-accounts/{ID}/credentials/{CREDENTIAL}", NULL, "id", rest_run },
+
+	{ "session", "list", "list your own sessions", NULL, CMD_LIST,
+	  "GET", "/v1/auth/sessions", NULL, SESSION_COLUMNS, rest_run },
+	{ "session", "end", "end one of your own sessions",
+	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the session")), CMD_DESTROYS,
+	  "DELETE", "/v1/auth/sessions/{ID}", NULL, "id", rest_run },
+	{ "key", "list", "list signing keys", NULL, CMD_LIST,
+	  "GET", "/admin/keys", NULL, "kid,alg,state,created_at,not_after", rest_run },
+	{ "key", "rotate", "make the next signing key the active one", NULL, CMD_DESTROYS,
+	  "POST", "/admin/keys/rotate", NULL, "kid,alg,state,created_at,not_after", rest_run },
 
 	{ "routing", "get", "print the routing document in force", NULL, 0,
 	  "GET", "/admin/routing", NULL, "revision", rest_run },

@@ -110,6 +110,7 @@ static enum err refresh_locked(struct session *s, struct http_client *http, stru
 	if (err_info(e)->http == 401) {
 		json_object_del(context, "access_token");
 		json_object_del(context, "refresh_token");
+		secret_release(&s->access);
 		saved = contexts_save(&s->contexts, f);
 		e = saved == OK ? ended(f) : saved;
 	} else if (e == OK) {
