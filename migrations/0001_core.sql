@@ -9,10 +9,12 @@
 -- schema_migrations is made by the migrator itself, before the first migration.
 
 -- Outcomes of writes on rqlite: the first statement of every batch inserts the batch's op_id, so
--- that a write whose answer was lost is resolved by reading. Ids are ordered by time, so old rows
--- are trimmed by range. The rqlite engine makes this table when it is missing; unused on SQLite.
+-- that a write whose answer was lost is resolved by its op_id and never happens twice. `fenced`: the
+-- batch did not happen and never will. Ids are ordered by time, so old rows are trimmed by range.
+-- The rqlite engine makes this table and the next when they are missing; SQLite needs neither.
 CREATE TABLE IF NOT EXISTS op (
-	op_id BLOB NOT NULL PRIMARY KEY
+	op_id BLOB NOT NULL PRIMARY KEY,
+	fenced INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 -- Never holds a row. On rqlite a failed guard inserts a 0 here, which aborts the batch.

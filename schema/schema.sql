@@ -63,7 +63,8 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_at ON idempotency (at);
 
 CREATE TABLE op (
-	op_id BLOB NOT NULL PRIMARY KEY
+	op_id BLOB NOT NULL PRIMARY KEY,
+	fenced INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE role (

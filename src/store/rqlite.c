@@ -1,7 +1,477 @@
+/* The rqlite engine. Each attempt of a call goes to one node; what is safe to repeat is repeated on
+ * the next node until the call's time is over.
+ *
+ * Writes are safe to repeat, whatever became of an attempt: the batch's first statement inserts its
+ * op_id, so a second application is refused. Only when a later attempt is refused for another reason
+ * (a guard, a constraint) may an earlier, lost one still be on its way; then the op_id is *fenced*:
+ * one statement either finds that the batch has happened, or puts the op_id there itself, so that it
+ * never can. Thus a write ends as done or surely not done whenever the cluster answers in time.
+ *
+ * Leader calls ask for `redirect` and remember where it led. When that address can't be reached from
+ * here (it is what the node advertises), the other nodes forward for a while. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/heap.h"
+#include "base/rnd.h"
 #include "store/engine.h"
-enum err rqlite_open(struct engine **e, const struct store_config *c, const char *rest,
+#include "store/rqlite_http.h"
+#include "store/rqlite_wire.h"
+
+#define NODES_MAX 16
+#define BODY_MAX (64u << 20)
+#define ATTEMPT_MIN (2500 * CLOCK_MS) /* a node that says nothing for so long is left */
+#define PAUSE_MIN (4 * CLOCK_MS)
+#define PAUSE_MAX (200 * CLOCK_MS)
+#define FORWARD_FOR (5 * CLOCK_SEC)
+#define OPS_KEPT (3600 * CLOCK_SEC)
+
+struct rqlite {
+	struct engine engine;
+	struct meter *meter;
+	struct http_pool *http;
+	int64_t timeout_us, attempt_us;
+	atomic_bool stop;
+	atomic_bool linearizable;
+	atomic_int_fast64_t forward_until; /* monotonic */
+	atomic_size_t leader, nearest;     /* nodes to try first */
+	pthread_mutex_t lock;              /* adding to node[] */
+	atomic_size_t nodes;
+	char *node[NODES_MAX]; /* "http://host:port"; the first nodes are the configured ones */
+};
+
+/* One call: its time, its answer, how it has gone so far. */
+struct call {
+	struct rqlite *r;
+	int64_t deadline;
+	int64_t pause;
+	struct http_answer answer;
+};
+
+static void call_init(struct call *c, struct rqlite *r)
+{
+	*c = (struct call){ .r = r, .deadline = clock_mono() + r->timeout_us, .pause = PAUSE_MIN };
+	buf_init(&c->answer.body, BODY_MAX);
+}
+
+static void call_release(struct call *c)
+{
+	buf_release(&c->answer.body);
+}
+
+static bool call_over(const struct call *c)
+{
+	return c->r->stop || clock_mono() >= c->deadline;
+}
+
+/* Waits a little, longer each time, not the same for everybody. */
+static void call_pause(struct call *c)
+{
+	uint16_t dice;
+	int64_t us;
+
+	rnd_bytes(&dice, sizeof dice);
+	us = c->pause / 2 + c->pause * dice / 0x20000;
+	c->pause = c->pause * 2 < PAUSE_MAX ? c->pause * 2 : PAUSE_MAX;
+	nanosleep(&(struct timespec){ us / CLOCK_SEC, us % CLOCK_SEC * 1000 }, NULL);
+}
+
+/* ---- nodes --------------------------------------------------------------------------------- */
+
+static bool same_node(const char *node, struct str url)
+{
+	return str_ieq(str_c(node), url);
+}
+
+/* The index of the node, which is added when it is new and there is room. */
+static size_t node_index(struct rqlite *r, struct str url)
+{
+	size_t i, n;
+
+	pthread_mutex_lock(&r->lock);
+	n = r->nodes;
+	for (i = 0; i < n && !same_node(r->node[i], url); i++)
+		;
+	if (i == n && n < NODES_MAX && (r->node[n] = heap_alloc(url.n + 1)) != NULL) {
+		memcpy(r->node[n], url.p, url.n);
+		r->node[n][url.n] = '\0';
+		r->nodes = n + 1;
+	}
+	n = r->nodes;
+	pthread_mutex_unlock(&r->lock);
+	return i < n ? i : 0;
+}
+
+/* "http://host:port/db/..." -> "http://host:port"; STR_NONE when it is no such URL. */
+static struct str url_base(struct str url)
+{
+	struct str host;
+	size_t scheme = str_starts(url, STR("http://")) ? 7 : str_starts(url, STR("https://")) ? 8 : 0;
+
+	if (scheme == 0)
+		return STR_NONE;
+	host = str_cut(str_skip(url, scheme), '/', &(struct str){ 0 });
+	return host.n > 0 ? str_n(url.p, scheme + host.n) : STR_NONE;
+}
+
+/* Leaves a node that did not help, unless somebody else has already. */
+static void next_node(struct rqlite *r, atomic_size_t *which, size_t from)
+{
+	atomic_compare_exchange_strong(which, &from, (from + 1) % r->nodes);
+}
+
+/* ---- attempts ------------------------------------------------------------------------------ */
+
+/* One request to one node. *which: the node to try, changed when it does not answer or when it says
+ * who leads. HTTP_NOT_SENT also for a redirect: nothing was done yet. */
+static enum http_result attempt(struct call *c, atomic_size_t *which, const char *path,
+    struct str body, struct fail *f)
+{
+	struct rqlite *r = c->r;
+	bool forward = which != &r->leader || clock_mono() < r->forward_until;
+	int64_t left = c->deadline - clock_mono();
+	size_t at = *which % r->nodes;
+	struct str leader;
+	char url[512];
+	enum http_result res;
+
+	snprintf(url, sizeof url, "%s%s%s", r->node[at], path, forward ? "" : "&redirect");
+	res = http_post(r->http, url, body, left < r->attempt_us ? left : r->attempt_us, &c->answer, f);
+	if (res != HTTP_ANSWERED) {
+		next_node(r, which, at);
+		return res;
+	}
+	if (c->answer.version[0] != '\0')
+		r->linearizable = wire_has_linearizable(str_c(c->answer.version));
+	if (c->answer.status != 301 && c->answer.status != 307 && c->answer.status != 308)
+		return HTTP_ANSWERED;
+	leader = url_base(str_c(c->answer.location));
+	if (leader.p != NULL)
+		*which = node_index(r, leader);
+	else
+		next_node(r, which, at);
+	fail_set(f, E_STORE_UNAVAILABLE, "%s: redirected to '%s'", r->node[at], c->answer.location);
+	return HTTP_NOT_SENT;
+}
+
+/* An attempt at the leader; follows one redirect at once, and sees whether the address is any good. */
+static enum http_result attempt_leader(struct call *c, const char *path, struct str body,
+    struct fail *f)
+{
+	struct rqlite *r = c->r;
+	enum http_result res = attempt(c, &r->leader, path, body, f);
+
+	if (res != HTTP_NOT_SENT || c->answer.location[0] == '\0')
+		return res;
+	res = attempt(c, &r->leader, path, body, f);
+	if (res == HTTP_NOT_SENT && c->answer.location[0] == '\0')
+		r->forward_until = clock_mono() + FORWARD_FOR;
+	return res;
+}
+
+/* A statement list that may be repeated at will, until it is answered. */
+static enum err ask(struct call *c, bool leader, const char *path, struct str body, size_t n,
+    struct arena *a, struct store_rows *out, struct fail *f)
+{
+	struct rqlite *r = c->r;
+	enum err e = E_STORE_UNAVAILABLE;
+	enum http_result res;
+	bool again = true;
+
+	for (;;) {
+		size_t at = leader ? r->leader : r->nearest;
+
+		res = leader ? attempt_leader(c, path, body, f) :
+		    attempt(c, &r->nearest, path, body, f);
+		if (res == HTTP_ANSWERED) {
+			e = wire_read_rows(c->answer.status, buf_str(&c->answer.body), n, a, out,
+			    &again, f);
+			if (e == OK || !again)
+				return e;
+			next_node(r, leader ? &r->leader : &r->nearest, at);
+		}
+		if (call_over(c))
+			return E_STORE_UNAVAILABLE;
+		call_pause(c);
+	}
+}
+
+/* ---- read ---------------------------------------------------------------------------------- */
+
+static const char *read_path(const struct rqlite *r, enum store_level level)
+{
+	switch (level) {
+	case STORE_STALE:
+		return "/db/query?level=none&transaction&blob_array";
+	case STORE_FRESH:
+		return "/db/query?level=weak&transaction&blob_array";
+	default: /* older servers would take `linearizable` for `weak` */
+		return r->linearizable ? "/db/query?level=linearizable&transaction&blob_array" :
+		    "/db/query?level=strong&transaction&blob_array";
+	}
+}
+
+static enum err rqlite_read(struct engine *engine, enum store_level level,
+    const struct store_stmt *stmts, size_t n, struct arena *a, struct store_rows *out,
+    struct fail *f)
+{
+	struct rqlite *r = (struct rqlite *)engine;
+	struct buf body;
+	struct call c;
+	enum err e;
+
+	buf_init(&body, BODY_MAX);
+	call_init(&c, r);
+	e = wire_statements(&body, stmts, n, f);
+	if (e == OK)
+		e = ask(&c, level != STORE_STALE, read_path(r, level), buf_str(&body), n, a, out, f);
+	call_release(&c);
+	buf_release(&body);
+	return e;
+}
+
+/* ---- write --------------------------------------------------------------------------------- */
+
+#define OWN_TABLES \
+    "[\"CREATE TABLE IF NOT EXISTS op (\\n" \
+    "\\top_id BLOB NOT NULL PRIMARY KEY,\\n" \
+    "\\tfenced INTEGER NOT NULL DEFAULT 0\\n" \
+    ") STRICT, WITHOUT ROWID\"," \
+    "\"CREATE TABLE IF NOT EXISTS guard (\\n" \
+    "\\tok INTEGER NOT NULL CHECK (ok = 1)\\n" \
+    ") STRICT\"]"
+
+static enum err make_tables(struct call *c, struct arena *a, struct fail *f)
+{
+	struct store_rows none[2];
+
+	return ask(c, true, "/db/execute?transaction&blob_array", STR(OWN_TABLES), 2, a, none, f);
+}
+
+/* Finds out for good whether the batch has happened, and sees to it that it never will when not. */
+static enum err settle(struct call *c, struct id op_id, struct arena *a, bool *happened,
+    struct fail *f)
+{
+	struct store_stmt st = STMT("INSERT INTO op (op_id, fenced) VALUES (?, 1)"
+	    " ON CONFLICT (op_id) DO UPDATE SET fenced = fenced RETURNING fenced", SV_ID(&op_id));
+	struct store_rows r;
+	struct buf body;
+	enum err e;
+
+	buf_init(&body, 4096);
+	e = wire_statements(&body, &st, 1, f);
+	if (e == OK)
+		e = ask(c, true, "/db/execute?transaction&blob_array", buf_str(&body), 1, a, &r, f);
+	if (e == OK && r.nrows != 1)
+		e = fail_set(f, E_INTERNAL, "rqlite did not return the outcome of an op_id");
+	if (e == OK)
+		*happened = store_int(&r, 0, 0) == 0;
+	buf_release(&body);
+	return e;
+}
+
+/* The end of a write of which an attempt may have happened, or has. `e`, `f`: what to return when it
+ * has not. */
+static enum err settled(struct call *c, struct id op_id, struct arena *a, enum err e,
+    struct fail *f)
+{
+	struct fail own = { 0 };
+	bool happened = false;
+	enum err s = settle(c, op_id, a, &happened, &own);
+
+	if (s == OK && happened) {
+		if (f != NULL)
+			fail_clear(f);
+		return OK;
+	}
+	if (s == OK)
+		return e;
+	return fail_set(f, E_STORE_UNKNOWN, "%s", fail_text(&own));
+}
+
+static enum wire_outcome write_once(struct call *c, const struct store_batch *b, struct str body,
+    enum err *err, size_t *at, struct fail *f)
+{
+	struct rqlite *r = c->r;
+	size_t node = r->leader;
+	enum wire_outcome o;
+
+	switch (attempt_leader(c, "/db/execute?transaction", body, f)) {
+	case HTTP_NOT_SENT:
+		return WIRE_RETRY;
+	case HTTP_LOST:
+		return WIRE_UNKNOWN;
+	default:
+		o = wire_read_batch(c->answer.status, buf_str(&c->answer.body), b, err, at, f);
+		if (o == WIRE_RETRY || o == WIRE_UNKNOWN)
+			next_node(r, &r->leader, node);
+		return o;
+	}
+}
+
+static enum err write_body(struct call *c, const struct store_batch *b, struct str body,
+    size_t *at, struct arena *a, struct fail *f)
+{
+	bool maybe = false; /* an attempt may have been applied, or may yet be */
+	enum err e = E_STORE_UNAVAILABLE;
+
+	for (;;) {
+		switch (write_once(c, b, body, &e, at, f)) {
+		case WIRE_DONE:
+			meter_commit(c->r->meter, 1);
+			return OK;
+		case WIRE_DONE_BEFORE:
+			return settled(c, b->op_id, a, fail_set(f, E_STORE_UNAVAILABLE,
+			    "the write with this op_id was given up"), f);
+		case WIRE_REFUSED:
+			return maybe ? settled(c, b->op_id, a, e, f) : e;
+		case WIRE_NO_TABLES:
+			e = make_tables(c, a, f);
+			if (e != OK)
+				return e;
+			continue;
+		case WIRE_UNKNOWN:
+			maybe = true;
+			break;
+		case WIRE_RETRY:
+			break;
+		}
+		*at = b->n;
+		if (call_over(c))
+			return f->err = maybe ? E_STORE_UNKNOWN : E_STORE_UNAVAILABLE;
+		call_pause(c);
+	}
+}
+
+static enum err rqlite_write(struct engine *engine, const struct store_batch *b, size_t *failed_at,
+    struct fail *f)
+{
+	struct rqlite *r = (struct rqlite *)engine;
+	struct fail own = { 0 };
+	struct arena a;
+	struct buf body;
+	struct call c;
+	enum err e;
+
+	arena_init(&a, 1 << 20);
+	buf_init(&body, BODY_MAX);
+	call_init(&c, r);
+	e = wire_batch(&body, b, f);
+	if (e == OK)
+		e = write_body(&c, b, buf_str(&body), failed_at, &a, f != NULL ? f : &own);
+	if (e == OK && f != NULL)
+		fail_clear(f);
+	fail_clear(&own);
+	call_release(&c);
+	buf_release(&body);
+	arena_release(&a);
+	return e;
+}
+
+/* ---- the engine ---------------------------------------------------------------------------- */
+
+/* UUIDv7 begins with its milliseconds: everything older than the limit is below it. */
+static enum err rqlite_tidy(struct engine *engine, int64_t now, struct fail *f)
+{
+	struct id limit = { 0 };
+	struct store_stmt st = STMT("DELETE FROM op WHERE op_id IN"
+	    " (SELECT op_id FROM op WHERE op_id < ? ORDER BY op_id LIMIT 20000)", SV_ID(&limit));
+	struct store_batch b = { id_new(now), &st, 1 };
+	uint64_t ms = (uint64_t)(now - OPS_KEPT) / 1000;
+	size_t at;
+
+	for (int i = 0; i < 6; i++)
+		limit.b[i] = (uint8_t)(ms >> (40 - 8 * i));
+	return rqlite_write(engine, &b, &at, f);
+}
+
+static void rqlite_stop(struct engine *engine)
+{
+	((struct rqlite *)engine)->stop = true;
+}
+
+static void rqlite_close(struct engine *engine)
+{
+	struct rqlite *r = (struct rqlite *)engine;
+
+	http_pool_free(r->http);
+	for (size_t i = 0; i < r->nodes; i++)
+		heap_free(r->node[i]);
+	pthread_mutex_destroy(&r->lock);
+	heap_free(r);
+}
+
+static const struct engine_ops rqlite_ops = {
+	.read = rqlite_read,
+	.write = rqlite_write,
+	.tidy = rqlite_tidy,
+	.stop = rqlite_stop,
+	.close = rqlite_close,
+};
+
+/* "http://a:4001,http://b:4001" */
+static enum err add_nodes(struct rqlite *r, struct str list, struct fail *f)
+{
+	while (list.p != NULL) {
+		struct str url = str_trim(str_cut(list, ',', &list));
+		struct str base;
+
+		while (url.n > 0 && url.p[url.n - 1] == '/')
+			url.n--;
+		base = url_base(url);
+		if (base.p == NULL || base.n != url.n)
+			return fail_set(f, E_CONFIG, "store.url: '%.*s' must be http://HOST:PORT or"
+			    " https://HOST:PORT", STR_ARG(url));
+		if (r->nodes == NODES_MAX)
+			return fail_set(f, E_CONFIG, "store.url: more than %d nodes", NODES_MAX);
+		if (url.n > 200)
+			return fail_set(f, E_CONFIG, "store.url: '%.40s...' is too long", url.p);
+		node_index(r, url);
+	}
+	return OK;
+}
+
+/* Asks any node for anything: learns whether one is there, and its version. */
+static enum err greet(struct rqlite *r, struct fail *f)
+{
+	struct store_stmt st = STMT("SELECT 1");
+	struct store_rows rows;
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, 1 << 16);
+	e = rqlite_read(&r->engine, STORE_STALE, &st, 1, &a, &rows, f);
+	arena_release(&a);
+	return e;
+}
+
+enum err rqlite_open(struct engine **out, const struct store_config *c, const char *list,
     struct meter *m, struct fail *f)
 {
-	(void)e, (void)c, (void)m;
-	return fail_set(f, E_CONFIG, "rqlite:%s: this build has no rqlite engine", rest);
+	struct rqlite *r = heap_zalloc(sizeof *r);
+	enum err e;
+
+	if (r == NULL)
+		return fail_set(f, E_NOMEM, "%s", "");
+	r->engine.ops = &rqlite_ops;
+	r->meter = m;
+	r->timeout_us = c->timeout_us;
+	r->attempt_us = c->timeout_us / 4 > ATTEMPT_MIN ? c->timeout_us / 4 : ATTEMPT_MIN;
+	pthread_mutex_init(&r->lock, NULL);
+	e = add_nodes(r, str_c(list), f);
+	if (e == OK && http_pool_new(&r->http, c->ca, c->cert, c->key, &r->stop) != OK)
+		e = fail_set(f, E_NOMEM, "%s", "");
+	if (e == OK)
+		e = greet(r, f);
+	if (e != OK) {
+		rqlite_close(&r->engine);
+		return e;
+	}
+	*out = &r->engine;
+	return OK;
 }

@@ -61,10 +61,12 @@ static enum err reader_wait(struct sqlite *s, struct reader **out, struct fail *
 	int rc = 0;
 
 	pthread_mutex_lock(&s->lock);
-	while (s->idle == NULL && s->readers >= s->readers_max && rc == 0)
+	while (s->idle == NULL && s->readers >= s->readers_max && rc == 0 && !s->closing)
 		rc = pthread_cond_clockwait(&s->freed, &s->lock, CLOCK_MONOTONIC, &until);
-	*out = s->idle;
-	if (s->idle != NULL)
+	*out = s->closing ? NULL : s->idle;
+	if (s->closing)
+		e = fail_set(f, E_STORE_UNAVAILABLE, "the store is closing");
+	else if (s->idle != NULL)
 		s->idle = s->idle->next;
 	else if (s->readers < s->readers_max)
 		s->readers++;
@@ -143,6 +145,18 @@ static enum err sqlite_tidy(struct engine *engine, int64_t now, struct fail *f)
 	return OK;
 }
 
+static void sqlite_stop(struct engine *engine)
+{
+	struct sqlite *s = (struct sqlite *)engine;
+
+	s->closing = true;
+	if (s->writer != NULL)
+		writer_stop(s->writer);
+	pthread_mutex_lock(&s->lock);
+	pthread_cond_broadcast(&s->freed);
+	pthread_mutex_unlock(&s->lock);
+}
+
 static void sqlite_close(struct engine *engine)
 {
 	struct sqlite *s = (struct sqlite *)engine;
@@ -166,6 +180,7 @@ static const struct engine_ops sqlite_ops = {
 	.read = sqlite_read,
 	.write = sqlite_write,
 	.tidy = sqlite_tidy,
+	.stop = sqlite_stop,
 	.close = sqlite_close,
 };
 

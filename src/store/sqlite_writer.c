@@ -291,13 +291,18 @@ enum err writer_open(struct writer **out, const char *path, int64_t timeout_us, 
 	return OK;
 }
 
-void writer_close(struct writer *w)
+void writer_stop(struct writer *w)
 {
 	pthread_mutex_lock(&w->lock);
 	w->closing = true;
 	pthread_cond_broadcast(&w->work);
 	pthread_cond_broadcast(&w->room);
 	pthread_mutex_unlock(&w->lock);
+}
+
+void writer_close(struct writer *w)
+{
+	writer_stop(w);
 	pthread_join(w->thread, NULL);
 	conn_close(&w->conn);
 	pthread_mutex_destroy(&w->lock);

@@ -17,7 +17,9 @@ struct writer;
 /* The file is made when it is missing. */
 enum err writer_open(struct writer **w, const char *path, int64_t timeout_us, struct meter *m,
     struct fail *f);
-/* Batches that wait are failed; the one under way ends first. Nobody may call writer_write any more. */
+/* What waits is still written; no more is taken. */
+void writer_stop(struct writer *w);
+/* Nobody may call writer_write any more. */
 void writer_close(struct writer *w);
 /* As store_write. */
 enum err writer_write(struct writer *w, const struct store_batch *b, size_t *failed_at,

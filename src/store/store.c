@@ -119,6 +119,11 @@ void store_close(struct store *s)
 	heap_free(s);
 }
 
+void store_stop(struct store *s)
+{
+	s->engine->ops->stop(s->engine);
+}
+
 bool store_is_rqlite(const struct store *s)
 {
 	return s->rqlite;

@@ -79,7 +79,8 @@ struct id store_id(const struct store_rows *r, size_t row, size_t col);
 enum store_level {
 	STORE_STALE,  /* rqlite `none`: may lag */
 	STORE_FRESH,  /* rqlite `weak`: the leader's view */
-	STORE_LINEAR, /* rqlite `linearizable`: where a decision or a compare-and-set hangs on it */
+	STORE_LINEAR, /* everything committed before the call: where a decision hangs on it. rqlite
+	               * `linearizable`, or `strong` (a Raft entry a read) before its release 8.32 */
 };
 
 struct store_config {
@@ -93,10 +94,17 @@ struct store_config {
 /* Opens, without looking at the schema (migrate.h does). E_CONFIG for a bad URL,
  * E_STORE_UNAVAILABLE when it cannot be reached or is not a database. */
 enum err store_open(struct store **s, const struct store_config *c, struct fail *f);
+/* Nobody may be in a call any more. */
 void store_close(struct store *s);
+/* Calls under way and to come fail soon with E_STORE_UNAVAILABLE (or have done what they should), so
+ * that the threads that make them can be joined before store_close. */
+void store_stop(struct store *s);
 bool store_is_rqlite(const struct store *s);
 
-/* Runs the n statements in one snapshot; out[i] holds the rows of stmts[i], in `a`. */
+/* Runs the n statements in one snapshot; out[i] holds the rows of stmts[i], in `a`.
+ *
+ * A BLOB must be selected as a plain column: rqlite tells a BLOB from text by the declared type of
+ * the column, and an expression (max(id), coalesce(..)) has none. */
 enum err store_read(struct store *s, enum store_level level, const struct store_stmt *stmts,
     size_t n, struct arena *a, struct store_rows *out, struct fail *f);
 

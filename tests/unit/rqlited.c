@@ -1,0 +1,221 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "rqlited.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "store_fixture.h"
+
+#define PATIENCE (60 * CLOCK_SEC)
+
+int free_port(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof a;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+	close(fd);
+	return ntohs(a.sin_port);
+}
+
+static size_t on_body(char *p, size_t size, size_t n, void *ctx)
+{
+	return buf_add(ctx, p, size * n) == OK ? size * n : 0;
+}
+
+/* GETs a path of the node; returns the status, 0 when there is no answer. */
+static long get(const struct rqlited_node *node, const char *path, struct buf *body)
+{
+	CURL *c = curl_easy_init();
+	char url[128];
+	long status = 0;
+
+	snprintf(url, sizeof url, "http://127.0.0.1:%d%s", node->http, path);
+	curl_easy_setopt(c, CURLOPT_URL, url);
+	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c, CURLOPT_PROXY, "");
+	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, 1000L);
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, body);
+	if (curl_easy_perform(c) == CURLE_OK)
+		curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_cleanup(c);
+	return status;
+}
+
+static void poll_again(void)
+{
+	nanosleep(&(struct timespec){ 0, 20000000 }, NULL);
+}
+
+static const char *binary(void)
+{
+	const char *path = getenv("RQLITED");
+
+	if (path == NULL)
+		path = "build/tools/rqlited";
+	if (access(path, X_OK) != 0)
+		fail_msg("%s is not there: run `make deps` (or set RQLITED)", path);
+	return path;
+}
+
+static void show_log(const struct rqlited *c, int i)
+{
+	char cmd[160];
+
+	snprintf(cmd, sizeof cmd, "tail -n 20 %s/node%d.log >&2", c->dir, i);
+	if (system(cmd) != 0)
+		print_error("node %d left no log\n", i);
+}
+
+static void exec_node(const struct rqlited *c, int i, const char *path)
+{
+	char http[32], raft[32], id[16], data[96], log[96], join[32];
+	int fd;
+
+	snprintf(http, sizeof http, "127.0.0.1:%d", c->node[i].http);
+	snprintf(raft, sizeof raft, "127.0.0.1:%d", c->node[i].raft);
+	snprintf(join, sizeof join, "127.0.0.1:%d", c->node[0].raft);
+	snprintf(id, sizeof id, "%d", i + 1);
+	snprintf(data, sizeof data, "%s/node%d", c->dir, i);
+	snprintf(log, sizeof log, "%s/node%d.log", c->dir, i);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	dup2(fd, 1);
+	dup2(fd, 2);
+	/* a node that has its files knows its peers: -join is ignored then */
+	execl(path, "rqlited", "-node-id", id, "-http-addr", http, "-raft-addr", raft,
+	    "-raft-timeout", "500ms", "-raft-election-timeout", "500ms",
+	    "-raft-leader-lease-timeout", "400ms", "-raft-log-level", "INFO",
+	    i > 0 ? "-join" : data, i > 0 ? join : NULL, data, NULL);
+	_exit(127);
+}
+
+void rqlited_restart(struct rqlited *c, int i)
+{
+	const char *path = binary();
+
+	c->node[i].pid = fork();
+	if (c->node[i].pid == 0)
+		exec_node(c, i, path);
+	assert_true(c->node[i].pid > 0);
+}
+
+void rqlited_wait_ready(struct rqlited *c, int i)
+{
+	int64_t until = clock_mono() + PATIENCE;
+	struct buf body;
+	long status;
+
+	buf_init(&body, 1 << 20);
+	while ((status = get(&c->node[i], "/readyz", &body)) != 200 && clock_mono() < until)
+		poll_again();
+	buf_release(&body);
+	if (status != 200) {
+		show_log(c, i);
+		fail_msg("rqlited %d did not become ready", i);
+	}
+}
+
+void rqlited_start(struct rqlited *c, int n)
+{
+	size_t len;
+
+	*c = (struct rqlited){ .n = n };
+	temp_make(c->dir);
+	len = (size_t)snprintf(c->url, sizeof c->url, "rqlite:");
+	for (int i = 0; i < n; i++) {
+		c->node[i].http = free_port();
+		c->node[i].raft = free_port();
+		len += (size_t)snprintf(c->url + len, sizeof c->url - len, "%shttp://127.0.0.1:%d",
+		    i > 0 ? "," : "", c->node[i].http);
+	}
+	rqlited_restart(c, 0);
+	rqlited_wait_ready(c, 0);
+	for (int i = 1; i < n; i++)
+		rqlited_restart(c, i);
+	for (int i = 1; i < n; i++)
+		rqlited_wait_ready(c, i);
+}
+
+void rqlited_kill(struct rqlited *c, int i)
+{
+	if (c->node[i].pid == 0)
+		return;
+	kill(c->node[i].pid, SIGKILL);
+	waitpid(c->node[i].pid, NULL, 0);
+	c->node[i].pid = 0;
+}
+
+void rqlited_pause(struct rqlited *c, int i)
+{
+	kill(c->node[i].pid, SIGSTOP);
+}
+
+void rqlited_resume(struct rqlited *c, int i)
+{
+	kill(c->node[i].pid, SIGCONT);
+}
+
+void rqlited_stop(struct rqlited *c)
+{
+	for (int i = 0; i < c->n; i++)
+		rqlited_kill(c, i);
+	temp_remove(c->dir);
+}
+
+/* Who leads, as this node sees it: an index, or -1. */
+static int leader_of(const struct rqlited *c, int i)
+{
+	struct buf body;
+	json_t *nodes = NULL, *node;
+	const char *id;
+	int leader = -1;
+
+	buf_init(&body, 1 << 20);
+	if (get(&c->node[i], "/nodes", &body) == 200)
+		nodes = json_loadb(body.p, body.n, 0, NULL);
+	json_object_foreach(nodes, id, node)
+		if (json_is_true(json_object_get(node, "leader")))
+			leader = atoi(id) - 1;
+	json_decref(nodes);
+	buf_release(&body);
+	return leader;
+}
+
+int rqlited_leader(struct rqlited *c)
+{
+	int64_t until = clock_mono() + PATIENCE;
+
+	while (clock_mono() < until) {
+		int votes[RQLITED_MAX] = { 0 }, l;
+
+		for (int i = 0; i < c->n; i++)
+			if (c->node[i].pid != 0 && (l = leader_of(c, i)) >= 0 && ++votes[l] > c->n / 2 &&
+			    c->node[l].pid != 0)
+				return l;
+		poll_again();
+	}
+	fail_msg("the cluster has no leader");
+	return -1;
+}
