@@ -6,6 +6,7 @@
 
 #include "api/ctl.h"
 #include "authz/decision.h"
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/heap.h"
@@ -44,6 +45,7 @@ struct control {
 	struct obs_route *routes_table;
 	struct route_source *source;
 	struct feed *feed;
+	int64_t loaded_seq; /* of the feed, before the first snapshots were read */
 	_Atomic bool fresh, draining;
 
 	pthread_mutex_t mu; /* guards the three pointers below */
@@ -180,10 +182,9 @@ static bool load_until_done(struct control *c, const struct wanted *want,
 /* One at a time: the feed, and reloads of a routing file. What is read under publish_mu is adopted and
  * applied before anything newer is read, so workers never go back. */
 static void publish(struct control *c, const struct wanted *want, const struct change *changes,
-    size_t n, bool flush)
+    size_t n, bool flush, int64_t seq)
 {
 	struct worker_snapshots s = { 0 };
-	int64_t seq = n > 0 ? changes[n - 1].seq : 0;
 
 	pthread_mutex_lock(&c->publish_mu);
 	if (load_until_done(c, want, &s)) {
@@ -194,7 +195,7 @@ static void publish(struct control *c, const struct wanted *want, const struct c
 	pthread_mutex_unlock(&c->publish_mu);
 }
 
-static void apply(void *ctx, const struct change *changes, size_t n, bool flush)
+static void apply(void *ctx, const struct change *changes, size_t n, bool flush, int64_t seq)
 {
 	struct control *c = ctx;
 	struct wanted want = { flush, flush, flush };
@@ -205,7 +206,7 @@ static void apply(void *ctx, const struct change *changes, size_t n, bool flush)
 		want.routes |= changes[i].kind == CHANGE_ROUTING;
 	}
 	want.routes &= route_source_is_store(c->source);
-	publish(c, &want, changes, n, flush);
+	publish(c, &want, changes, n, flush, seq);
 }
 
 static void fresh(void *ctx, int64_t seq, int64_t wall)
@@ -219,7 +220,8 @@ static void fresh(void *ctx, int64_t seq, int64_t wall)
 
 enum err control_feed_start(struct control *c, struct worker *const *w, size_t n, struct fail *f)
 {
-	struct feed_config fc = { .nats_url = c->config->nats_url, .replica = c->ctl.replica };
+	struct feed_config fc = { .nats_url = c->config->nats_url, .replica = c->ctl.replica,
+		.from = c->loaded_seq };
 	struct feed_hooks h = { .ctx = c, .apply = apply, .fresh = fresh };
 	enum err e;
 
@@ -454,6 +456,21 @@ enum err control_bound(struct control *c, unsigned short http_port, struct fail 
 	return e;
 }
 
+/* Before the snapshots are read: what changes from here on comes by the feed. */
+static enum err read_seq(struct control *c, struct fail *f)
+{
+	struct store_rows rows;
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, 4096);
+	e = store_read(c->store, STORE_LINEAR, &change_seq_stmt, 1, &a, &rows, f);
+	if (e == OK)
+		c->loaded_seq = store_int(&rows, 0, 0);
+	arena_release(&a);
+	return e;
+}
+
 static enum err load_all(struct control *c, bool check, struct fail *f)
 {
 	struct wanted all = { true, true, true };
@@ -462,6 +479,8 @@ static enum err load_all(struct control *c, bool check, struct fail *f)
 
 	if (e == OK && !check)
 		e = iam_signing_key_ensure(c->store, c->seal, clock_wall(), f);
+	if (e == OK)
+		e = read_seq(c, f);
 	if (e == OK)
 		e = load(c, &all, &s, f);
 	if (e != OK)

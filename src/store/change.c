@@ -6,6 +6,11 @@ static const char *const kind_text[] = {
 	[CHANGE_CREDENTIAL] = "credential",
 };
 
+const char *change_kind_text(enum change_kind kind)
+{
+	return kind_text[kind];
+}
+
 struct store_stmt change_stmt(enum change_kind kind, struct str key, int64_t now,
     struct store_val vals[3])
 {

@@ -31,6 +31,7 @@ struct change {
 	int64_t at; /* wall, microseconds, of the write */
 };
 
+const char *change_kind_text(enum change_kind kind);
 /* The statement that appends a change; `vals` is the caller's, of 3, and outlives the batch. */
 struct store_stmt change_stmt(enum change_kind kind, struct str key, int64_t now,
     struct store_val vals[3]);
@@ -41,9 +42,10 @@ extern const struct store_stmt change_seq_stmt;
 struct feed;
 struct feed_hooks {
 	void *ctx;
-	/* Applies n changes, in order; returns when every worker has acknowledged. `flush` true: the
+	/* Applies n changes, in order, after which the state is that of seq; returns when every worker
+	 * has acknowledged. `flush` true: the
 	 * feed has a gap (trimmed rows, restored store): drop every cache. */
-	void (*apply)(void *ctx, const struct change *c, size_t n, bool flush);
+	void (*apply)(void *ctx, const struct change *c, size_t n, bool flush, int64_t seq);
 	/* May be NULL. The feed was read at this wall time up to seq (also when there was nothing). */
 	void (*fresh)(void *ctx, int64_t seq, int64_t wall);
 };
@@ -52,9 +54,11 @@ struct feed_config {
 	int64_t poll_us;       /* between polls without a poke; 0: 200 ms */
 	const char *nats_url;  /* NULL: none. Pokes only, never state */
 	struct id replica;     /* to ignore one's own pokes */
+	int64_t from;          /* changes past this seq are applied: what the caller had read before it
+	                          loaded its snapshots (change_seq_stmt) */
 };
 
-/* Starts at the newest seq (caches are empty then). */
+
 enum err feed_start(struct feed **feed, struct store *s, const struct feed_config *c,
     const struct feed_hooks *h, struct fail *f);
 void feed_stop(struct feed *feed);
