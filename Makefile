@@ -151,6 +151,10 @@ bench-crypto: $(B)/crypto-bench ## tokens and password hashes per second of one 
 lint: ## include direction between rooms, file and function length, leftovers
 	tools/lint.sh
 
+.PHONY: man
+man: all ## write the tables of the manual pages anew
+	tools/man-tables.py $(BIN)
+
 .PHONY: format
 format: ## clang-format every C file in place
 	clang-format -i $$(git ls-files '*.c' '*.h')

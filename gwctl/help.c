@@ -87,6 +87,16 @@ void help_print(FILE *out, const struct args *a)
 		print_all(out);
 }
 
+void help_dump_options(FILE *out)
+{
+	char text[80];
+
+	for (const struct arg *a = global_args; a->name != NULL; a++) {
+		option_name(a, text, sizeof text);
+		fprintf(out, "%s\t%s\n", text, a->help);
+	}
+}
+
 void help_dump(FILE *out)
 {
 	char text[512];

@@ -12,5 +12,7 @@ void help_print(FILE *out, const struct args *a);
 void help_synopsis(const struct command *c, char *out, size_t cap);
 /* One line a command (synopsis, tab, help) and one line an option of it, indented by a tab. */
 void help_dump(FILE *out);
+/* The options of every command. */
+void help_dump_options(FILE *out);
 
 #endif

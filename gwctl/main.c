@@ -52,6 +52,20 @@ static int finish(struct gwctl *g, enum err e, struct fail *f)
 	return err_info(e)->exit;
 }
 
+/* What is for programs and not for people: tables for the manual, candidates for shells. */
+static bool hidden(int argc, char **argv)
+{
+	if (argc == 3 && strcmp(argv[1], "--dump") == 0 && strcmp(argv[2], "commands") == 0)
+		help_dump(stdout);
+	else if (argc == 3 && strcmp(argv[1], "--dump") == 0 && strcmp(argv[2], "options") == 0)
+		help_dump_options(stdout);
+	else if (argc > 2 && strcmp(argv[1], "--complete") == 0)
+		completion_candidates(argc - 2, argv + 2);
+	else
+		return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct gwctl g = { .print = { .out = stdout } };
@@ -59,14 +73,8 @@ int main(int argc, char **argv)
 	enum err e;
 
 	setlocale(LC_CTYPE, "");
-	if (argc == 3 && strcmp(argv[1], "--dump") == 0 && strcmp(argv[2], "commands") == 0) {
-		help_dump(stdout);
+	if (hidden(argc, argv))
 		return 0;
-	}
-	if (argc > 2 && strcmp(argv[1], "--complete") == 0) {
-		completion_candidates(argc - 2, argv + 2);
-		return 0;
-	}
 	e = args_parse(&g.args, argc, argv, &f);
 	g.print.format = print_format(gwctl_arg(&g, "-o"), isatty(STDOUT_FILENO));
 	if (e == OK)
