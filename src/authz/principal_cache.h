@@ -26,24 +26,26 @@ enum err principal_cache_new(struct loop *loop, struct pool *lane, struct store 
 /* After the loop has stopped and the lane has been drained. */
 void principal_cache_free(struct principal_cache *c);
 
-struct principal_wait; /* a waiting lookup */
-/* Called on the worker. e: OK, E_NOT_FOUND, or why the store did not answer (fail closed). The principal
- * is borrowed: take a reference to keep it. session is NULL when none was asked for. */
+/* Called on the worker. e: OK, E_NOT_FOUND, or why it could not be found out (fail closed: what the store said, or
+ * E_STATE_STALE when changes came faster than loads). The principal is borrowed: take a reference to keep
+ * it. session is NULL when none was asked for, and a view otherwise; its expires_at is for the caller to check. */
 typedef void principal_cb(void *arg, enum err e, struct principal *p,
     const struct session_state *session);
 
-/* Calls cb now when everything is cached (returns OK), or later (returns E_NOT_READY). session NULL: the
- * principal alone. Concurrent lookups of one key share one load. E_OVERLOADED: too many loads wait. */
+/* Calls cb before it returns when everything is cached (OK), or later (E_NOT_READY); with any other error
+ * never. session NULL: the principal alone. Concurrent lookups of one key share one load. E_OVERLOADED: too
+ * many loads are under way. */
 enum err principal_cache_get(struct principal_cache *c, struct id principal,
     const struct id *session, principal_cb *cb, void *arg);
 
-/* The change feed, by message on the worker. seq: the feed is applied up to there. */
+/* The change feed, by message on the worker. seq: of the change, or up to where the feed is applied. What is not
+ * there is remembered as well as what is: a drop also forgets that a principal or session does not exist. */
 void principal_cache_drop(struct principal_cache *c, struct id principal, int64_t seq);
 void principal_cache_drop_session(struct principal_cache *c, struct id session, int64_t seq);
 void principal_cache_flush(struct principal_cache *c, int64_t seq);
 void principal_cache_applied(struct principal_cache *c, int64_t seq);
-/* A number that changes whenever anything was dropped: lets callers that remember an answer (the
- * verified-token cache) check cheaply that it still holds. */
+/* A number that changes with every drop and flush, also of what was not cached here: lets callers that
+ * remember an answer (the verified-token cache) check cheaply that it still holds. */
 uint64_t principal_cache_epoch(const struct principal_cache *c);
 
 #endif
