@@ -9,7 +9,9 @@ B       := build/$(V)
 BIN     := $(if $(filter release,$(V)),bin,$(B)/bin)
 DESTDIR ?=
 PREFIX  ?= /usr/local
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 CFLAGS  ?= -O2 -g
 PY      ?= /usr/bin/python3
 

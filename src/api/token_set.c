@@ -29,9 +29,9 @@ static enum err issue(struct ctl *c, const struct session *s, int64_t now, int64
 		.sub = s->principal,
 		.sid = s->id,
 		.jti = id_new(now),
-		.iat = now,
-		.exp = earlier(now + c->config->auth_access_ttl, s->expires_at),
-		.auth_time = s->auth_time,
+		.iat = now / CLOCK_SEC,
+		.exp = earlier(now + c->config->auth_access_ttl, s->expires_at) / CLOCK_SEC,
+		.auth_time = s->auth_time / CLOCK_SEC,
 		.amr = jwt_amr_parse(s->amr),
 		.iss = c->issuer,
 		.aud = { c->audience },
@@ -39,7 +39,7 @@ static enum err issue(struct ctl *c, const struct session *s, int64_t now, int64
 	enum err e = keys != NULL ? jwt_access_issue(keys, &claims, out) : E_NOT_READY;
 
 	keyring_unref(keys);
-	*exp = claims.exp;
+	*exp = claims.exp * CLOCK_SEC;
 	return e == OK ? OK : fail_set(f, e, "an access token could not be issued");
 }
 
@@ -59,7 +59,7 @@ enum err token_set_reply(struct ctl *c, struct request *r, const struct session 
 	jsonw_obj(&w);
 	jsonw_kstr(&w, "access_token", buf_str(&access));
 	jsonw_kz(&w, "token_type", "Bearer");
-	jsonw_kint(&w, "expires_in", (exp - now) / CLOCK_SEC);
+	jsonw_kint(&w, "expires_in", (exp - now + CLOCK_SEC / 2) / CLOCK_SEC);
 	jsonw_kz(&w, "refresh_token", refresh);
 	jsonw_kint(&w, "refresh_expires_in", (s->idle_expires_at - now) / CLOCK_SEC);
 	jsonw_kid(&w, "session_id", s->id);

@@ -35,7 +35,7 @@ enum jwt_amr {
 struct jwt_access {
 	struct id sub, jti;
 	struct id sid; /* all zero: no session (service accounts) */
-	int64_t iat, exp;
+	int64_t iat, exp;  /* seconds since the epoch, as the next two */
 	int64_t auth_time; /* 0: absent */
 	int64_t nbf;       /* 0: absent; we never write it, but honour it */
 	unsigned amr;      /* enum jwt_amr; unknown methods are ignored */

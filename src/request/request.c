@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <ctype.h>
 
+#include "base/clock.h"
 #include "base/heap.h"
 #include "base/hex.h"
 #include "base/rnd.h"
@@ -261,7 +262,7 @@ static void observe(struct request *r)
 		.route = r->op != NULL ? (size_t)(r->op - ops_all) : ops_count,
 		.status = r->reply.status,
 		.wall = r->started_wall,
-		.duration_us = loop_now(r->loop) - r->started_mono,
+		.duration_us = clock_mono() - r->started_mono,
 		.upstream_us = r->upstream_us,
 		.method = r->method,
 		.path = r->path,
