@@ -1,6 +1,7 @@
 /* Keys: made, imported, exported. What is done with them is in jws.c. */
 #include "crypto/jws_key.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <gmp.h>
@@ -336,7 +337,7 @@ static bool for_signatures(const json_t *jwk)
 	return false;
 }
 
-enum err jws_key_from_jwk(const struct json_t *jwk, struct jws_key **key, struct fail *f)
+static enum err from_any(const json_t *jwk, struct jws_key **key, struct fail *f)
 {
 	struct str kty = member(jwk, "kty"), alg = member(jwk, "alg");
 	bool any = json_object_get(jwk, "alg") == NULL;
@@ -352,6 +353,39 @@ enum err jws_key_from_jwk(const struct json_t *jwk, struct jws_key **key, struct
 	if (str_eqc(kty, "RSA") && str_eqc(alg, "PS256"))
 		return from_rsa(jwk, JWS_PS256, key, f);
 	return refuse(f, "kty and alg must be EC with ES256, RSA with RS256 or PS256, or OKP with EdDSA");
+}
+
+/* Whether what the private part signs, the public part verifies: a pair that was put together from
+ * two keys would give the private one away (Ed25519) or sign for nobody. */
+static enum err prove(const struct jws_key *k, struct fail *f)
+{
+	char header[32], scratch[2048];
+	struct buf token;
+	struct jws j;
+	enum err e;
+
+	(void)snprintf(header, sizeof header, "{\"alg\":\"%s\"}", jws_alg_name(k->alg));
+	buf_init(&token, sizeof scratch);
+	e = jws_sign(k, str_c(header), STR("{}"), &token);
+	if (e == OK && (jws_parse(buf_str(&token), scratch, sizeof scratch, &j) != OK ||
+	                   jws_verify(&j, k) != OK))
+		e = E_INTERNAL;
+	buf_release(&token);
+	return e == E_INTERNAL ? refuse(f, "its private part does not belong to its public part") : e;
+}
+
+enum err jws_key_from_jwk(const struct json_t *jwk, struct jws_key **key, struct fail *f)
+{
+	struct jws_key *k = NULL;
+	enum err e = from_any(jwk, &k, f);
+
+	if (e == OK && k->priv != NULL)
+		e = prove(k, f);
+	if (e == OK)
+		*key = k;
+	else
+		jws_key_free(k);
+	return e == E_NOMEM ? fail_set(f, e, "%s", err_info(e)->text) : e;
 }
 
 /* ---- out again ---- */

@@ -43,7 +43,7 @@ static bool sodium_can(const struct parsed *h)
 {
 	return h->type == Argon2_id && h->version == ARGON2_VERSION_13 && h->p.parallelism == 1 &&
 	    h->salt_len == crypto_pwhash_argon2id_SALTBYTES &&
-	    h->hash_len >= crypto_pwhash_argon2id_BYTES_MIN && h->p.memory_kib >= 8;
+	    h->hash_len >= crypto_pwhash_argon2id_BYTES_MIN;
 }
 
 static enum err run_argon2(struct str password, const struct parsed *h, unsigned char *out)

@@ -137,6 +137,29 @@ static void thumbprints_are_the_published_ones(void **state)
 
 /* ---- keys ---- */
 
+static void failed_allocations_leave_nothing_behind(void **state)
+{
+	static const char *const keys[] = { A2_PUBLIC "," A2_PRIVATE, A3_PUBLIC "," A3_PRIVATE,
+		R8037_PUBLIC "," R8037_PRIVATE };
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		bool failed = true;
+
+		for (long n = 1; failed; n++) {
+			struct jws_key *k;
+			enum err e;
+
+			assert_true(n < 50);
+			heap_fail_after(n);
+			e = key_of(keys[i], &k);
+			failed = heap_fail_after(0);
+			assert_int_equal(e, failed ? E_NOMEM : OK);
+			jws_key_free(k);
+		}
+	}
+}
+
 static void generated_key_signs_and_survives_storage(void **state)
 {
 	struct jws_key *k = NULL, *again = NULL;
@@ -246,13 +269,14 @@ static void bad_keys_are_refused(void **state)
 		/* RSA: even e, e of 1, with a leading zero, of 33 bits, empty, no text; short and even n */
 		RSA_N ",\"e\":\"AQAC\"", RSA_N ",\"e\":\"AQ\"", RSA_N ",\"e\":\"AAEAAQ\"",
 		RSA_N ",\"e\":\"AQAAAAE\"", RSA_N ",\"e\":\"\"", RSA_N ",\"e\":65537",
-		"\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"sXchDaQebHnPiGvyDOAT4saGEUetSyo9MKLOoWFsueri23bOdgWp"
-		"4Dy1WlUzewbgBHod5pcM9H95GQRV3JDXboIRROSBigeC5yjU1hGzHHyXss8UDprecbAYxknTcQkhslANGRUZmdTOQ5"
-		"qTRsLAt6BTYuyvVRdhS8exSZEy_c4gs_w\"",
+		RSA_1024 ",\"e\":\"AQAB\"", RSA_2047 ",\"e\":\"AQAB\"", RSA_EVEN ",\"e\":\"AQAB\"",
 		"\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"\"", "\"kty\":\"RSA\",\"e\":\"AQAB\"",
 		/* Ed25519: of small order (two encodings), other curves, wrong length */
 		"\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"",
 		"\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" ZERO "\"",
+		/* another's private part */
+		R8037_PUBLIC ",\"d\":\"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2E\"",
+		R7638_PUBLIC "," A2_PRIVATE,
 		"\"kty\":\"OKP\",\"crv\":\"Ed448\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"",
 		"\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"",
 		"\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcH\"",
@@ -547,6 +571,9 @@ static void long_tokens_are_refused_without_work(void **state)
 	payload[12500] = '\0';
 	t = signed_token(k, "{\"alg\":\"ES256\"}", payload);
 	assert_int_equal(jws_parse(str_c(t), scratch, 2 << 20, &j), E_UNAUTHENTICATED);
+	/* nor is a token without a signature parsed, whatever would verify it */
+	assert_int_equal(jws_parse(STR("eyJhbGciOiJFUzI1NiJ9.e30."), scratch, 100, &j), E_UNAUTHENTICATED);
+	assert_int_equal(jws_parse(STR("eyJhbGciOiJFUzI1NiJ9.e30.AA"), scratch, 100, &j), OK);
 	/* too little scratch is refused as well, never overrun */
 	assert_int_equal(jws_parse(str_c(A3_TOKEN), scratch, 20, &j), E_UNAUTHENTICATED);
 	free(payload);
@@ -684,6 +711,7 @@ int main(void)
 		cmocka_unit_test(published_tokens_verify),
 		cmocka_unit_test(deterministic_signatures_are_the_published_ones),
 		cmocka_unit_test(thumbprints_are_the_published_ones),
+		cmocka_unit_test(failed_allocations_leave_nothing_behind),
 		cmocka_unit_test(generated_key_signs_and_survives_storage),
 		cmocka_unit_test(many_signatures_verify_and_are_64_bytes),
 		cmocka_unit_test(written_jwk_is_public_and_reads_back),

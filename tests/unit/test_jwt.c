@@ -373,6 +373,23 @@ static void claims_of_wrong_type_or_missing_are_refused(void **state)
 		refused(forge(with(bad[i].name, bad[i].value)), "claims");
 }
 
+static void empty_text_is_refused_by_the_parser_itself(void **state)
+{
+	static const struct {
+		const char *name, *value;
+	} bad[] = { { "iss", "\"\"" }, { "aud", "[]" }, { "aud", "\"\"" }, { "aud", "[\"\"]" } };
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		const char *t = forge(with(bad[i].name, bad[i].value));
+		struct jwt_access c;
+		struct jws j;
+
+		assert_int_equal(jws_parse(str_c(t), scratch, sizeof scratch, &j), OK);
+		assert_int_equal(jwt_access_parse(&j, &c), E_UNAUTHENTICATED);
+	}
+}
+
 static void payloads_that_are_no_strict_object_are_refused(void **state)
 {
 	static const char *const bad[] = { "", "null", "[]", "\"x\"", "{}", "{", "{" GOOD, GOOD "}",
@@ -462,6 +479,7 @@ int main(void)
 		cmocka_unit_test(leeway_moves_every_edge),
 		cmocka_unit_test(issuer_and_audience_are_exact),
 		cmocka_unit_test(claims_of_wrong_type_or_missing_are_refused),
+		cmocka_unit_test(empty_text_is_refused_by_the_parser_itself),
 		cmocka_unit_test(payloads_that_are_no_strict_object_are_refused),
 		cmocka_unit_test(many_members_and_deep_nesting_are_refused),
 		cmocka_unit_test(megabyte_is_refused),

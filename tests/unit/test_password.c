@@ -140,7 +140,8 @@ static void hashes_that_are_not_understood_are_errors(void **state)
 		"$scrypt$ln=0,r=8,p=1$" S "$" H, "$scrypt$ln=10,r=8,p=17$" S "$" H,
 		"$scrypt$ln=10,r=8$" S "$" H, "$scrypt$ln=10,r=8,p=1$" S "$AAAA", "$scrypt$" S "$" H,
 		"$s1$0a080$" S "$" H, "$s1$0a08zz$" S "$" H, "$s1$190801$" S "$" H, "$s1$0a0001$" S "$" H,
-		"$s1$0a08ff$" S "$" H };
+		"$s1$0a08ff$" S "$" H, "$s1$400801$" S "$" H, "$s1$ff0801$" S "$" H,
+		"$argon2id$v=19$m=7,t=1,p=1$" S "$" H };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
