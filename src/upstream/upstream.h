@@ -41,11 +41,12 @@ struct upstream_request {
 };
 
 struct upstream_response {
-	enum err err;      /* OK, E_UPSTREAM_FAILED, E_UPSTREAM_TIMEOUT, E_BAD_UPSTREAM, E_OVERLOADED */
+	enum err err;      /* OK, E_UPSTREAM_FAILED, E_UPSTREAM_TIMEOUT, E_BAD_UPSTREAM, E_OVERLOADED,
+	                    * E_NOMEM, E_HEADERS_TOO_LARGE, E_BAD_REQUEST (gRPC to a shard of http nodes) */
 	int status;        /* HTTP status; for grpc that of the HTTP/2 response */
 	int grpc_status;   /* grpc: from the trailers (or trailers-only); 2 (UNKNOWN) when absent */
 	struct str grpc_message; /* percent-decoded */
-	const struct header *headers; /* lower-case; hop-by-hop ones removed */
+	const struct header *headers; /* lower-case; hop-by-hop and framing ones removed */
 	size_t nheaders;
 	struct str body;   /* grpc: the message without its frame */
 	struct str endpoint; /* url of the endpoint that answered; STR_NONE when none did */
@@ -62,7 +63,8 @@ enum err upstream_new(const struct upstream_config *c, struct loop *loop, struct
 /* Cancels all calls, closes all connections. */
 void upstream_free(struct upstream *u);
 
-/* Starts a call; *call (may be NULL) is for upstream_cancel. The callback may come before this returns.
+/* Starts a call; *call (may be NULL) is for upstream_cancel and is set before the callback can come,
+ * which may be before this returns; it is of no use once the callback has come.
  * All strings in `req` but shard are copied or consumed before it returns, except body. */
 void upstream_send(struct upstream *u, const struct upstream_request *req, upstream_cb *cb,
     void *arg, struct upstream_call **call);

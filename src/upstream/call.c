@@ -1,0 +1,359 @@
+#include "upstream/call.h"
+
+#include "base/heap.h"
+#include "upstream/endpoint.h"
+#include "upstream/state.h"
+
+#define RECYCLED_MAX 4096      /* calls kept for reuse */
+#define RECYCLED_BODY 65536    /* larger buffers are not kept with them */
+
+static void timer_cb(struct loop_timer *t);
+
+/* ---- making and recycling ---------------------------------------------------------------------- */
+
+static void release(struct upstream_call *call)
+{
+	buf_release(&call->lines);
+	buf_release(&call->head);
+	buf_release(&call->in);
+	buf_release(&call->grpc_message);
+	heap_free(call);
+}
+
+static struct upstream_call *allocate(struct upstream *u)
+{
+	struct upstream_call *call = heap_zalloc(sizeof *call);
+
+	if (call == NULL)
+		return NULL;
+	call->u = u;
+	call->timer.cb = timer_cb;
+	buf_init(&call->lines, CALL_MAX_HEAD);
+	buf_init(&call->head, CALL_MAX_HEAD);
+	buf_init(&call->in, u->config.max_response);
+	buf_init(&call->grpc_message, CALL_MAX_HEAD);
+	return call;
+}
+
+struct upstream_call *call_new(struct upstream *u)
+{
+	struct upstream_call *call = u->recycled;
+
+	if (call != NULL) {
+		u->recycled = call->next;
+		u->nrecycled--;
+	} else {
+		call = allocate(u);
+		if (call == NULL)
+			return NULL;
+	}
+	call->all_prev = NULL;
+	call->all_next = u->calls;
+	if (u->calls != NULL)
+		u->calls->all_prev = call;
+	u->calls = call;
+	return call;
+}
+
+static void recycle(struct upstream_call *call)
+{
+	struct upstream *u = call->u;
+
+	loop_timer_clear(u->loop, &call->timer);
+	*(call->all_prev != NULL ? &call->all_prev->all_next : &u->calls) = call->all_next;
+	if (call->all_next != NULL)
+		call->all_next->all_prev = call->all_prev;
+	call->state = CALL_FREE;
+	if (u->nrecycled >= RECYCLED_MAX) {
+		release(call);
+		return;
+	}
+	if (call->in.cap > RECYCLED_BODY)
+		buf_release(&call->in);
+	call->next = u->recycled;
+	u->recycled = call;
+	u->nrecycled++;
+}
+
+void calls_free(struct upstream *u)
+{
+	while (u->recycled != NULL) {
+		struct upstream_call *call = u->recycled;
+
+		u->recycled = call->next;
+		release(call);
+	}
+}
+
+static enum err copy_request(struct upstream_call *call, const struct upstream_request *req)
+{
+	struct buf *b = &call->lines;
+
+	buf_clear(b);
+	buf_adds(b, req->method);
+	buf_adds(b, req->path);
+	for (size_t i = 0; i < req->nheaders; i++) {
+		buf_adds(b, req->headers[i].name);
+		buf_add(b, ": ", 2);
+		buf_adds(b, req->headers[i].value);
+		buf_add(b, "\r\n", 2);
+	}
+	call->method_len = req->method.n;
+	call->path_len = req->path.n;
+	return buf_err(b);
+}
+
+enum err call_prepare(struct upstream_call *call, const struct upstream_request *req)
+{
+	struct upstream *u = call->u;
+
+	call->route = req->shard;
+	call->body = req->body;
+	call->grpc = req->grpc;
+	call->idempotent = req->idempotent;
+	call->admin = req->admin;
+	call->to_head = str_eq(req->method, STR("HEAD"));
+	call->deadline = req->deadline != 0 ? req->deadline :
+	    loop_now(u->loop) + u->config.total_timeout_us;
+	call->tries = 0;
+	call->ep = NULL;
+	call->conn = NULL;
+	call->result = (struct upstream_response){ .grpc_status = 2 };
+	call->shard = shard_get(u, req->shard->kind, req->shard->name);
+	return call->shard != NULL ? copy_request(call, req) : E_NOMEM;
+}
+
+/* ---- a try ------------------------------------------------------------------------------------- */
+
+static void finish(struct upstream_call *call, enum err e);
+
+static void clear_answer(struct upstream_call *call)
+{
+	response_init(&call->resp, call->to_head);
+	buf_clear(&call->head);
+	buf_clear(&call->in);
+	buf_clear(&call->grpc_message);
+	call->frame = (struct grpc_frame){ 0 };
+	call->grpc_status = -1;
+	call->head_seen = call->end_seen = call->reached = call->reused = call->answering = false;
+	call->sent = 0;
+	call->stream = -1;
+}
+
+static void due_in(struct upstream_call *call, int64_t delay)
+{
+	int64_t left = call->deadline - loop_now(call->u->loop);
+
+	/* the heap has room for it: the timer has been armed since call_try */
+	(void)loop_timer_set(call->u->loop, &call->timer, left < delay ? left : delay);
+}
+
+void call_try(struct upstream_call *call, const struct endpoint *avoid)
+{
+	struct loop *loop = call->u->loop;
+	int64_t now = loop_now(loop);
+	struct endpoint *ep;
+	enum err e;
+
+	clear_answer(call);
+	call->began = now;
+	ep = shard_pick(call->shard, call->route, call->grpc, call->admin, avoid, now, &e);
+	if (e == OK)
+		e = loop_timer_set(loop, &call->timer, call->deadline - now);
+	if (e != OK) {
+		stats_try(&call->shard->stats, OUTCOME_REJECTED, 0);
+		finish(call, e);
+		return;
+	}
+	call->tries++;
+	call->ep = ep;
+	call->probe = breaker_start(&ep->breaker, now);
+	atomic_store_explicit(&ep->state, (int)ep->breaker.state, memory_order_relaxed);
+	ep->outstanding++;
+	endpoint_start(ep, call);
+}
+
+void call_sent(struct upstream_call *call, void *conn)
+{
+	call->state = CALL_SENT;
+	call->conn = conn;
+	due_in(call, call->u->config.first_byte_timeout_us);
+}
+
+void call_answering(struct upstream_call *call)
+{
+	if (call->answering)
+		return;
+	call->answering = true;
+	due_in(call, INT64_MAX);
+}
+
+enum err call_data(struct upstream_call *call, struct str data)
+{
+	return call->grpc ? grpc_frame_read(&call->frame, data, &call->in) : buf_adds(&call->in, data);
+}
+
+/* ---- the end of a try -------------------------------------------------------------------------- */
+
+/* A kept connection that turns out to be closed says nothing: nodes restart, and end idle ones. */
+static enum breaker_result verdict(const struct upstream_call *call, enum err e)
+{
+	if (e == E_UPSTREAM_FAILED && call->reused && !call->answering)
+		return BREAKER_NOTHING;
+	switch (e) {
+	case OK:
+		return BREAKER_OK;
+	case E_UPSTREAM_FAILED:
+	case E_UPSTREAM_TIMEOUT:
+	case E_BAD_UPSTREAM:
+		return BREAKER_FAILED;
+	default:
+		return BREAKER_NOTHING;
+	}
+}
+
+static enum outcome outcome_of(const struct upstream_call *call, enum err e)
+{
+	switch (e) {
+	case OK:
+		return call->resp.status >= 500 ? OUTCOME_NODE_ERROR : OUTCOME_OK;
+	case E_UPSTREAM_TIMEOUT:
+		return OUTCOME_TIMEOUT;
+	case E_UPSTREAM_FAILED:
+		return OUTCOME_UNREACHABLE;
+	case E_OVERLOADED:
+	case E_NOMEM:
+		return OUTCOME_REJECTED;
+	default:
+		return OUTCOME_BAD;
+	}
+}
+
+/* The try is off its endpoint: the accounts are closed. */
+static void close_try(struct upstream_call *call, enum breaker_result result, enum outcome o)
+{
+	struct endpoint *ep = call->ep;
+	int64_t now = loop_now(call->u->loop);
+
+	ep->outstanding--;
+	breaker_end(&ep->breaker, call->probe, result, now);
+	atomic_store_explicit(&ep->state, (int)ep->breaker.state, memory_order_relaxed);
+	call->result.us = now - call->began;
+	stats_try(&call->shard->stats, o, call->result.us);
+	call->conn = NULL;
+}
+
+static void finish(struct upstream_call *call, enum err e)
+{
+	struct upstream_response *r = &call->result;
+
+	call->state = CALL_ENDING;
+	loop_timer_clear(call->u->loop, &call->timer);
+	r->err = e;
+	r->tries = call->tries;
+	r->reached |= call->reached;
+	call->cb(call->arg, r);
+	recycle(call);
+}
+
+void call_refuse(struct upstream_call *call, enum err e)
+{
+	finish(call, e);
+}
+
+/* Retries only what never reached a node, or what may reach one twice (CONTRACT 8). */
+static bool may_retry(struct upstream_call *call, enum err e)
+{
+	if (e != E_UPSTREAM_FAILED && e != E_UPSTREAM_TIMEOUT)
+		return false;
+	if (call->tries >= CALL_MAX_TRIES || call->u->closing ||
+	    loop_now(call->u->loop) >= call->deadline)
+		return false;
+	if (call->reached && !call->idempotent)
+		return false;
+	return shard_spend(call->shard);
+}
+
+void call_failed(struct upstream_call *call, enum err e)
+{
+	const struct endpoint *ep = call->ep;
+
+	close_try(call, verdict(call, e), outcome_of(call, e));
+	if (may_retry(call, e)) {
+		call->result.reached |= call->reached;
+		call_try(call, ep);
+	} else {
+		finish(call, e);
+	}
+}
+
+/* The gRPC part of a complete answer. */
+static enum err check_grpc(struct upstream_call *call)
+{
+	struct upstream_response *r = &call->result;
+
+	r->grpc_message = buf_str(&call->grpc_message);
+	if (call->grpc_status < 0) {
+		r->grpc_status = call->resp.status != 200 ? grpc_status_of_http(call->resp.status) : 2;
+		return OK;
+	}
+	r->grpc_status = call->grpc_status;
+	if (grpc_frame_complete(&call->frame) ||
+	    (r->grpc_status != 0 && grpc_frame_empty(&call->frame)))
+		return OK;
+	return E_BAD_UPSTREAM;
+}
+
+void call_end(struct upstream_call *call)
+{
+	struct upstream_response *r = &call->result;
+	enum err e = call->grpc ? check_grpc(call) : OK;
+
+	if (e != OK) {
+		call_failed(call, e);
+		return;
+	}
+	close_try(call, BREAKER_OK, outcome_of(call, OK));
+	r->status = call->resp.status;
+	r->headers = call->resp.headers;
+	r->nheaders = call->resp.nheaders;
+	r->body = buf_str(&call->in);
+	r->endpoint = call->ep->url;
+	finish(call, OK);
+}
+
+static void timer_cb(struct loop_timer *t)
+{
+	struct upstream_call *call =
+	    (struct upstream_call *)((char *)t - offsetof(struct upstream_call, timer));
+
+	if (call->state == CALL_WAITING)
+		endpoint_unwait(call->ep, call);
+	else
+		call->ep->carrier->drop(call);
+	call_failed(call, E_UPSTREAM_TIMEOUT);
+}
+
+/* ---- what callers do with a call ---------------------------------------------------------------- */
+
+void upstream_cancel(struct upstream_call *call)
+{
+	if (call->state == CALL_ENDING)
+		return;
+	if (call->state == CALL_WAITING)
+		endpoint_unwait(call->ep, call);
+	else
+		call->ep->carrier->drop(call);
+	close_try(call, BREAKER_NOTHING, OUTCOME_CANCELLED);
+	recycle(call);
+}
+
+void upstream_body_take(const struct upstream_response *resp, struct buf *into)
+{
+	struct upstream_call *call =
+	    (struct upstream_call *)((char *)resp - offsetof(struct upstream_call, result));
+
+	buf_release(into);
+	*into = call->in;
+	buf_init(&call->in, call->u->config.max_response);
+}

@@ -1,0 +1,36 @@
+/* What the files of this room share of a worker's upstream. */
+#ifndef UPSTREAM_STATE_H
+#define UPSTREAM_STATE_H
+
+#include <stdatomic.h>
+
+#include "base/loop.h"
+#include "upstream/upstream.h"
+
+struct endpoint;
+struct http2;
+struct resolver;
+struct shard;
+
+#define UPSTREAM_SCRATCH 65536
+#define UPSTREAM_MAX_OUT 131072 /* bytes of one head with a small body */
+
+struct upstream {
+	struct upstream_config config;
+	struct loop *loop;
+	struct resolver *resolver;
+	_Atomic(struct shard *) shards; /* all; only grows */
+	struct shard **buckets;
+	size_t nbuckets, nshards;
+	struct upstream_call *calls;   /* in use */
+	struct upstream_call *recycled;
+	size_t nrecycled;
+	struct loop_timer sweep;       /* idle connections */
+	struct loop_hook hook;         /* HTTP/2 writes once an iteration */
+	struct http2 *unwritten;
+	char *scratch;                 /* what was read last; callbacks see views of it */
+	struct buf out;                /* what is written next */
+	bool closing;
+};
+
+#endif

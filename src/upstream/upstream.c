@@ -1,0 +1,104 @@
+#include "upstream/upstream.h"
+
+#include "base/heap.h"
+#include "upstream/call.h"
+#include "upstream/endpoint.h"
+#include "upstream/http2.h"
+#include "upstream/resolver.h"
+#include "upstream/state.h"
+
+#define FOR_ENDPOINTS(u, s, ep) \
+	for (struct shard *s = atomic_load(&(u)->shards); s != NULL; s = atomic_load(&s->next)) \
+		for (struct endpoint *ep = atomic_load(&s->endpoints); ep != NULL; \
+		    ep = atomic_load(&ep->next))
+
+static void sweep_cb(struct loop_timer *t)
+{
+	struct upstream *u = (struct upstream *)((char *)t - offsetof(struct upstream, sweep));
+	int64_t before = loop_now(u->loop) - u->config.idle_timeout_us;
+
+	FOR_ENDPOINTS(u, s, ep)
+		ep->carrier->sweep(ep, before);
+	(void)loop_timer_set(u->loop, t, u->config.idle_timeout_us / 4 + 1);
+}
+
+static int64_t hook_cb(struct loop_hook *h)
+{
+	http2_write_all((struct upstream *)((char *)h - offsetof(struct upstream, hook)));
+	return -1;
+}
+
+enum err upstream_new(const struct upstream_config *c, struct loop *loop, struct upstream **out)
+{
+	struct upstream *u = heap_zalloc(sizeof *u);
+	enum err e = E_NOMEM;
+
+	if (u == NULL)
+		return E_NOMEM;
+	u->config = *c;
+	u->loop = loop;
+	u->sweep.cb = sweep_cb;
+	u->hook.cb = hook_cb;
+	buf_init(&u->out, UPSTREAM_MAX_OUT);
+	u->scratch = heap_alloc(UPSTREAM_SCRATCH);
+	if (u->scratch != NULL)
+		e = resolver_new(loop, &u->resolver);
+	if (e == OK)
+		e = loop_timer_set(loop, &u->sweep, c->idle_timeout_us / 4 + 1);
+	if (e != OK) {
+		upstream_free(u);
+		return e;
+	}
+	loop_hook_add(loop, &u->hook);
+	*out = u;
+	return OK;
+}
+
+void upstream_free(struct upstream *u)
+{
+	if (u == NULL)
+		return;
+	u->closing = true;
+	while (u->calls != NULL)
+		upstream_cancel(u->calls);
+	FOR_ENDPOINTS(u, s, ep)
+		endpoint_close(ep);
+	loop_timer_clear(u->loop, &u->sweep);
+	resolver_free(u->resolver);
+	shards_free(u);
+	calls_free(u);
+	buf_release(&u->out);
+	heap_free(u->scratch);
+	heap_free(u);
+}
+
+/* The callback of a call that could not even be made. */
+static void refuse(upstream_cb *cb, void *arg, enum err e)
+{
+	struct upstream_response r = { .err = e, .grpc_status = 2 };
+
+	cb(arg, &r);
+}
+
+void upstream_send(struct upstream *u, const struct upstream_request *req, upstream_cb *cb, void *arg,
+    struct upstream_call **out)
+{
+	struct upstream_call *call = call_new(u);
+	enum err e;
+
+	if (out != NULL)
+		*out = call;
+	if (call == NULL) {
+		refuse(cb, arg, E_OVERLOADED);
+		return;
+	}
+	e = call_prepare(call, req);
+	call->cb = cb;
+	call->arg = arg;
+	if (e != OK) {
+		call_refuse(call, e == E_LIMIT ? E_HEADERS_TOO_LARGE : E_OVERLOADED);
+		return;
+	}
+	shard_earn(call->shard, u->config.retry_percent);
+	call_try(call, NULL);
+}
