@@ -89,6 +89,8 @@ static enum err copy_request(struct upstream_call *call, const struct upstream_r
 {
 	struct buf *b = &call->lines;
 
+	if (req->nheaders > CALL_MAX_FIELDS)
+		return E_LIMIT;
 	buf_clear(b);
 	buf_adds(b, req->method);
 	buf_adds(b, req->path);

@@ -17,6 +17,7 @@ struct endpoint;
 struct shard;
 
 #define CALL_MAX_HEAD 65536 /* bytes of request head */
+#define CALL_MAX_FIELDS 64   /* of a request */
 #define CALL_MAX_TRIES 2
 
 enum call_state {

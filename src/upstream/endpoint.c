@@ -41,24 +41,28 @@ static void undial(struct dialling *d)
 	heap_free(d);
 }
 
+/* Fails the first n of those who wait. */
+static void fail_waiting(struct endpoint *ep, size_t n, enum err e)
+{
+	while (n-- > 0 && ep->first != NULL) {
+		struct upstream_call *call = ep->first;
+
+		endpoint_unwait(ep, call);
+		call_failed(call, e);
+	}
+}
+
 static void dialled_cb(void *arg, enum err e, struct wire w)
 {
 	struct dialling *d = arg;
 	struct endpoint *ep = d->ep;
-	struct upstream_call *call = ep->first;
 
 	undial(d);
-	if (e == OK) {
+	if (e == OK)
 		ep->carrier->adopt(ep, w);
-		endpoint_vacant(ep);
-		return;
-	}
-	/* the one that has waited longest bears it; others have connections, or dials of their own */
-	if (call != NULL) {
-		endpoint_unwait(ep, call);
-		call_failed(call, e);
-	}
-	dial_more(ep);
+	else /* the one that has waited longest bears it, or all when nothing else is there for them */
+		fail_waiting(ep, ep->nconns + ep->ndials == 0 ? ep->waiting : 1, e);
+	endpoint_vacant(ep);
 }
 
 static bool dial_one(struct endpoint *ep)
@@ -84,8 +88,6 @@ static void dial_more(struct endpoint *ep)
 {
 	size_t want = ep->h2 && ep->waiting > 0 ? 1 : ep->waiting;
 
-	if (ep->u->closing)
-		return;
 	while (ep->ndials < want && ep->nconns + ep->ndials < ep->u->config.max_connections)
 		if (!dial_one(ep))
 			break;
@@ -122,6 +124,16 @@ void endpoint_unwait(struct endpoint *ep, struct upstream_call *call)
 	ep->waiting--;
 }
 
+/* Back to where it stood, at the front. */
+static void wait_on(struct endpoint *ep, struct upstream_call *call)
+{
+	call->prev = NULL;
+	call->next = ep->first;
+	*(ep->first != NULL ? &ep->first->prev : &ep->last) = call;
+	ep->first = call;
+	ep->waiting++;
+}
+
 void endpoint_start(struct endpoint *ep, struct upstream_call *call)
 {
 	if (ep->first == NULL && ep->carrier->send(ep, call))
@@ -132,7 +144,7 @@ void endpoint_start(struct endpoint *ep, struct upstream_call *call)
 	}
 	wait_for(ep, call);
 	dial_more(ep);
-	if (ep->nconns + ep->ndials == 0 && call->state == CALL_WAITING) { /* no dial could start */
+	if (ep->nconns + ep->ndials == 0) { /* no dial could start */
 		endpoint_unwait(ep, call);
 		call_failed(call, E_OVERLOADED);
 	}
@@ -140,17 +152,14 @@ void endpoint_start(struct endpoint *ep, struct upstream_call *call)
 
 void endpoint_vacant(struct endpoint *ep)
 {
+	if (ep->u->closing)
+		return;
 	while (ep->first != NULL) {
 		struct upstream_call *call = ep->first;
 
 		endpoint_unwait(ep, call);
 		if (!ep->carrier->send(ep, call)) {
-			/* back to where it stood */
-			call->prev = NULL;
-			call->next = ep->first;
-			*(ep->first != NULL ? &ep->first->prev : &ep->last) = call;
-			ep->first = call;
-			ep->waiting++;
+			wait_on(ep, call);
 			break;
 		}
 	}

@@ -1,5 +1,6 @@
 /* Shards: records, the choice among endpoints, the retry budget (endpoint.h). */
 #include "base/heap.h"
+#include "routing/url.h"
 #include "upstream/endpoint.h"
 #include "upstream/http1.h"
 #include "upstream/http2.h"
@@ -92,58 +93,7 @@ struct shard *shard_get(struct upstream *u, enum route_kind kind, struct str nam
 
 /* ---- endpoints --------------------------------------------------------------------------------- */
 
-/* Where a URL leads, as views of it. */
-struct place {
-	enum route_scheme scheme;
-	struct str host, base;
-	uint16_t port;
-};
-
-/* An admin URL that routing has checked: scheme://host[:port][/base]. */
-static bool parse_url(struct str url, struct place *to)
-{
-	static const struct {
-		struct str prefix;
-		enum route_scheme scheme;
-		uint16_t port;
-	} schemes[] = {
-		{ { "http://", 7 }, SCHEME_HTTP, 80 },
-		{ { "https://", 8 }, SCHEME_HTTPS, 443 },
-		{ { "grpc://", 7 }, SCHEME_GRPC, 80 },
-		{ { "grpcs://", 8 }, SCHEME_GRPCS, 443 },
-	};
-	struct str rest, port;
-	uint64_t n;
-	size_t i = 0, slash = 0;
-
-	while (i < 4 && !str_starts(url, schemes[i].prefix))
-		i++;
-	if (i == 4)
-		return false;
-	rest = str_skip(url, schemes[i].prefix.n);
-	while (slash < rest.n && rest.p[slash] != '/')
-		slash++;
-	to->scheme = schemes[i].scheme;
-	to->base = str_skip(rest, slash);
-	if (to->base.n > 0 && to->base.p[to->base.n - 1] == '/')
-		to->base.n--;
-	rest.n = slash;
-	if (rest.n > 0 && rest.p[0] == '[') {
-		to->host = str_cut(str_skip(rest, 1), ']', &port);
-		port = port.n > 0 && port.p[0] == ':' ? str_skip(port, 1) : STR_NONE;
-	} else {
-		to->host = str_cut(rest, ':', &port);
-	}
-	to->port = schemes[i].port;
-	if (port.n > 0) {
-		if (!str_u64(port, 65535, &n))
-			return false;
-		to->port = (uint16_t)n;
-	}
-	return to->host.n > 0;
-}
-
-static struct str authority_of(const struct place *to)
+static struct str authority_of(const struct route_endpoint *to)
 {
 	bool v6 = memchr(to->host.p, ':', to->host.n) != NULL;
 	struct buf b;
@@ -162,7 +112,8 @@ static void endpoint_free(struct endpoint *ep)
 	heap_free(ep);
 }
 
-static struct endpoint *endpoint_new(struct shard *s, struct str url, const struct place *to)
+static struct endpoint *endpoint_new(struct shard *s, struct str url, bool admin,
+    const struct route_endpoint *to)
 {
 	struct endpoint *ep = heap_zalloc(sizeof *ep);
 
@@ -175,7 +126,7 @@ static struct endpoint *endpoint_new(struct shard *s, struct str url, const stru
 	ep->base = dup(to->base);
 	ep->authority = authority_of(to);
 	ep->port = to->port;
-	ep->weight = 1;
+	ep->admin = admin;
 	ep->tls = to->scheme == SCHEME_HTTPS || to->scheme == SCHEME_GRPCS;
 	ep->h2 = to->scheme == SCHEME_GRPC || to->scheme == SCHEME_GRPCS;
 	ep->carrier = ep->h2 ? &http2_carrier : &http1_carrier;
@@ -191,20 +142,18 @@ static struct endpoint *endpoint_new(struct shard *s, struct str url, const stru
 static struct endpoint *endpoint_get(struct shard *s, const struct route_endpoint *re, bool admin)
 {
 	struct str url = admin && re->admin.n > 0 ? re->admin : re->url;
-	struct place to = { re->scheme, re->host, re->base, re->port };
+	struct route_endpoint to = *re;
 	struct endpoint *ep = atomic_load_explicit(&s->endpoints, memory_order_relaxed);
 
 	while (ep != NULL && (ep->admin != admin || !str_eq(ep->url, url)))
 		ep = atomic_load_explicit(&ep->next, memory_order_relaxed);
 	if (ep == NULL) {
-		if (!str_eq(url, re->url) && !parse_url(url, &to))
+		if (!str_eq(url, re->url) && route_url_parse(url, &to) != NULL)
 			return NULL;
-		ep = endpoint_new(s, url, &to);
+		ep = endpoint_new(s, url, admin, &to);
 	}
-	if (ep != NULL) {
-		ep->admin = admin;
+	if (ep != NULL)
 		ep->weight = re->weight > 0 ? re->weight : 1;
-	}
 	return ep;
 }
 

@@ -29,7 +29,8 @@ struct upstream {
 	struct loop_hook hook;         /* HTTP/2 writes once an iteration */
 	struct http2 *unwritten;
 	char *scratch;                 /* what was read last; callbacks see views of it */
-	struct buf out;                /* what is written next */
+	struct buf out;                /* HTTP/1.1: the head to write */
+	struct buf frames;             /* HTTP/2: what is gathered for one write */
 	bool closing;
 };
 

@@ -40,6 +40,7 @@ enum err upstream_new(const struct upstream_config *c, struct loop *loop, struct
 	u->sweep.cb = sweep_cb;
 	u->hook.cb = hook_cb;
 	buf_init(&u->out, UPSTREAM_MAX_OUT);
+	buf_init(&u->frames, UPSTREAM_MAX_OUT);
 	u->scratch = heap_alloc(UPSTREAM_SCRATCH);
 	if (u->scratch != NULL)
 		e = resolver_new(loop, &u->resolver);
@@ -68,6 +69,7 @@ void upstream_free(struct upstream *u)
 	shards_free(u);
 	calls_free(u);
 	buf_release(&u->out);
+	buf_release(&u->frames);
 	heap_free(u->scratch);
 	heap_free(u);
 }
@@ -89,14 +91,14 @@ void upstream_send(struct upstream *u, const struct upstream_request *req, upstr
 	if (out != NULL)
 		*out = call;
 	if (call == NULL) {
-		refuse(cb, arg, E_OVERLOADED);
+		refuse(cb, arg, E_NOMEM);
 		return;
 	}
 	e = call_prepare(call, req);
 	call->cb = cb;
 	call->arg = arg;
 	if (e != OK) {
-		call_refuse(call, e == E_LIMIT ? E_HEADERS_TOO_LARGE : E_OVERLOADED);
+		call_refuse(call, e == E_LIMIT ? E_HEADERS_TOO_LARGE : e);
 		return;
 	}
 	shard_earn(call->shard, u->config.retry_percent);
