@@ -82,7 +82,7 @@ static enum err new_proxy(struct worker *w, const struct config *c)
 		.cert = c->upstream_cert,
 		.key = c->upstream_key,
 	};
-	struct proxy_config pc = { 0 };
+	struct proxy_config pc = { .timeout_us = c->upstream_timeout };
 	enum err e = upstream_new(&uc, w->loop, &w->upstream);
 
 	return e != OK ? e : proxy_new(&pc, w->loop, w->upstream, w->obs, &w->proxy);

@@ -6,12 +6,13 @@
 
 #include "request/request.h"
 
+struct fail;
 struct proxy;
 struct route_table;
 struct upstream;
 
 struct proxy_config {
-	bool trust_forwarded; /* set per request later; see trusted_proxies */
+	int64_t timeout_us; /* of a request whose caller set no limit, and the most that one may set */
 };
 
 enum err proxy_new(const struct proxy_config *c, struct loop *loop, struct upstream *up,
@@ -28,6 +29,9 @@ STEP proxy_grpc_command(struct proxy *p, struct request *r); /* body: SubmitComm
 /* Reads the aggregate type out of the SubmitCommandRequest in r->body, for the decision that comes before
  * proxy_grpc_command. A view into the body. E_BAD_REQUEST when it is not such a message. */
 enum err proxy_grpc_peek(struct request *r, struct str *aggregate_type, struct fail *f);
-STEP proxy_runner(struct proxy *p, struct request *r);       /* param 0: rest of the path */
+/* Before authorization: checks the message in r->body and finds its aggregate_type, a view of it.
+ * E_BAD_REQUEST: not a SubmitCommandRequest, or a field that the gateway checks is wrong. */
+enum err proxy_grpc_peek(struct request *r, struct str *aggregate_type, struct fail *f);
+STEP proxy_runner(struct proxy *p, struct request *r);       /* r->path behind /admin/runner */
 
 #endif

@@ -355,7 +355,11 @@ void upstream_body_take(const struct upstream_response *resp, struct buf *into)
 	struct upstream_call *call =
 	    (struct upstream_call *)((char *)resp - offsetof(struct upstream_call, result));
 
-	buf_release(into);
-	*into = call->in;
-	buf_init(&call->in, call->u->config.max_response);
+	struct buf mine = call->in;
+
+	call->in = *into; /* memory changes hands both ways: nothing is allocated anew */
+	buf_clear(&call->in);
+	call->in.max = mine.max;
+	mine.max = into->max;
+	*into = mine;
 }

@@ -70,7 +70,8 @@ void upstream_send(struct upstream *u, const struct upstream_request *req, upstr
     void *arg, struct upstream_call **call);
 /* No callback any more; the stream is reset or the connection closed. */
 void upstream_cancel(struct upstream_call *call);
-/* In the callback only: moves the response body's memory into `into` (released first). */
+/* In the callback only: swaps the response body's memory with that of `into`, whose content is
+ * lost; resp->body stays a view of it. */
 void upstream_body_take(const struct upstream_response *resp, struct buf *into);
 
 /* Control lane: the gateway_upstream_* families of all workers. */

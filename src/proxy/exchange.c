@@ -1,0 +1,175 @@
+#include "proxy/exchange.h"
+
+#include "obs/obs.h"
+#include "proxy/grpc_status.h"
+#include "proxy/node_headers.h"
+#include "proxy/state.h"
+
+/* ---- the time limit ---------------------------------------------------------------------------- */
+
+/* grpc-timeout = 1*8DIGIT unit (gRPC over HTTP/2, "Timeout") */
+static bool read_grpc_timeout(struct str s, int64_t *us)
+{
+	static const struct {
+		char unit;
+		int64_t ns;
+	} units[] = { { 'H', 3600000000000 }, { 'M', 60000000000 }, { 'S', 1000000000 }, { 'm', 1000000 },
+		{ 'u', 1000 }, { 'n', 1 } };
+	uint64_t v;
+
+	if (s.n < 2 || s.n > 9 || !str_u64(str_n(s.p, s.n - 1), 99999999, &v))
+		return false;
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+		if (units[i].unit == s.p[s.n - 1]) {
+			/* 10^8 hours are more nanoseconds than 64 bits hold: divide first */
+			*us = units[i].ns >= 1000 ? (int64_t)v * (units[i].ns / 1000) : (int64_t)v / 1000;
+			return true;
+		}
+	return false;
+}
+
+/* What the caller allows, from when the request came in; never more than the gateway does. */
+static enum err find_deadline(struct exchange *x, struct fail *f)
+{
+	struct request *r = x->r;
+	struct str grpc = request_known(r, HDR_GRPC_TIMEOUT);
+	struct str ms = request_known(r, HDR_REQUEST_TIMEOUT_MS);
+	int64_t us = x->proxy->config.timeout_us, asked = us;
+	uint64_t v;
+
+	if (grpc.p != NULL && !read_grpc_timeout(grpc, &asked))
+		return fail_set(f, E_BAD_REQUEST, "grpc-timeout is malformed");
+	if (grpc.p == NULL && ms.p != NULL) {
+		if (!str_u64(ms, UINT32_MAX, &v))
+			return fail_set(f, E_BAD_REQUEST, "x-request-timeout-ms is not a number of milliseconds");
+		asked = (int64_t)v * 1000;
+	}
+	x->deadline = r->started_mono + (asked < us ? asked : us);
+	if (r->deadline != 0 && r->deadline < x->deadline)
+		x->deadline = r->deadline;
+	if (x->deadline <= loop_now(r->loop))
+		return fail_set(f, E_UPSTREAM_TIMEOUT, "the time limit had passed before the node was asked");
+	return OK;
+}
+
+/* ---- there ------------------------------------------------------------------------------------- */
+
+static void unref_routes(void *arg)
+{
+	route_table_unref(arg);
+}
+
+static bool speaks_grpc(const struct route_shard *s)
+{
+	return s->n > 0 && (s->endpoints[0].scheme == SCHEME_GRPC || s->endpoints[0].scheme == SCHEME_GRPCS);
+}
+
+static enum err start(struct exchange *x, enum route_kind kind, struct fail *f)
+{
+	struct proxy *p = x->proxy;
+
+	x->shard = route_resolve(p->routes, kind, x->r->tenant);
+	if (x->shard == NULL) {
+		obs_routing_miss(p->obs, (size_t)kind);
+		return fail_set(f, E_TENANT_UNPLACED, "the tenant has no %s placement", route_kind_name(kind));
+	}
+	x->grpc = speaks_grpc(x->shard);
+	if (request_on_finish(x->r, unref_routes, route_table_ref(p->routes)) != OK)
+		return f->err = E_NOMEM;
+	return find_deadline(x, f);
+}
+
+struct exchange *exchange_new(struct proxy *p, struct request *r, enum route_kind kind, struct fail *f)
+{
+	struct exchange *x = arena_alloc(&r->arena, sizeof *x);
+
+	if (x == NULL) {
+		f->err = E_NOMEM;
+		return NULL;
+	}
+	x->proxy = p;
+	x->r = r;
+	x->call = NULL;
+	x->nh = 0;
+	x->expects_version = false;
+	return start(x, kind, f) == OK ? x : NULL;
+}
+
+void exchange_header(struct exchange *x, struct str name, struct str value)
+{
+	if (value.p == NULL || x->nh >= EXCHANGE_HEADERS)
+		x->nh = EXCHANGE_HEADERS + 1; /* seen when it is sent */
+	else
+		x->h[x->nh++] = (struct header){ name, value };
+}
+
+static void gone_cb(struct request *r)
+{
+	struct exchange *x = r->step_data;
+
+	upstream_cancel(x->call);
+	step_done(request_fail_code(r, E_CLIENT_GONE));
+}
+
+static void answer_cb(void *arg, const struct upstream_response *resp)
+{
+	struct exchange *x = arg;
+	struct request *r = x->r;
+
+	r->on_gone = NULL;
+	r->upstream_us = resp->us;
+	r->upstream = arena_str(&r->arena, resp->endpoint);
+	if (resp->err == OK)
+		step_done(x->answer(x, resp));
+	else
+		step_done(request_fail_code(r, resp->err));
+}
+
+STEP exchange_send(struct exchange *x, struct upstream_request *q)
+{
+	struct request *r = x->r;
+	struct step suspended = request_suspend(r);
+
+	if (x->nh > EXCHANGE_HEADERS)
+		return request_fail_code(r, E_NOMEM);
+	q->shard = x->shard;
+	q->headers = x->h;
+	q->nheaders = x->nh;
+	q->deadline = x->deadline;
+	r->step_data = x;
+	r->on_gone = gone_cb;
+	upstream_send(x->proxy->upstream, q, answer_cb, x, &x->call);
+	return suspended; /* or answered already: x and r may be gone */
+}
+
+/* ---- and back ---------------------------------------------------------------------------------- */
+
+STEP exchange_pass(struct exchange *x, const struct upstream_response *resp)
+{
+	struct request *r = x->r;
+
+	r->reply.status = resp->status;
+	for (size_t i = 0; i < resp->nheaders; i++) {
+		const struct header *h = &resp->headers[i];
+
+		if (str_eq(h->name, STR("content-type")))
+			r->reply.content_type = arena_str(&r->arena, h->value);
+		else if (node_header_is_safe(h->name))
+			(void)reply_header(r, arena_str(&r->arena, h->name), arena_str(&r->arena, h->value));
+	}
+	upstream_body_take(resp, &r->reply.buf);
+	r->reply.body = buf_str(&r->reply.buf);
+	return request_reply(r);
+}
+
+STEP exchange_fail_grpc(struct exchange *x, const struct upstream_response *resp)
+{
+	struct fail f = { 0 };
+	enum err e = grpc_status_err(resp->grpc_status, x->expects_version);
+
+	if (resp->grpc_message.n > 0)
+		fail_set(&f, e, "%.*s", STR_ARG(resp->grpc_message));
+	else
+		f.err = e;
+	return request_fail(x->r, &f);
+}
