@@ -17,7 +17,7 @@ struct str command_id_new(struct request *r)
 }
 
 /* Every command has an id by now, so that a second try is the same command (CONTRACT 8). */
-STEP command_send_grpc(struct exchange *x, struct str message)
+STEP command_send_grpc(struct relay *x, struct str message)
 {
 	struct upstream_request q = {
 		.method = STR("POST"),
@@ -29,10 +29,10 @@ STEP command_send_grpc(struct exchange *x, struct str message)
 
 	node_headers_grpc(x);
 	node_headers_mint(x);
-	return exchange_send(x, &q);
+	return relay_send(x, &q);
 }
 
-STEP command_send_http(struct exchange *x, struct str type, struct str id, struct str json)
+STEP command_send_http(struct relay *x, struct str type, struct str id, struct str json)
 {
 	struct upstream_request q = {
 		.method = STR("POST"),
@@ -45,7 +45,7 @@ STEP command_send_http(struct exchange *x, struct str type, struct str id, struc
 		return request_fail_code(x->r, E_NOMEM);
 	node_headers_pass(x);
 	node_headers_mint(x);
-	return exchange_send(x, &q);
+	return relay_send(x, &q);
 }
 
 /* ---- from JSON --------------------------------------------------------------------------------- */
@@ -89,12 +89,12 @@ static enum err to_message(struct request *r, const struct command_body *c, stru
 	return message_pack(&r->arena, &m.base, out);
 }
 
-static STEP json_answer(struct exchange *x, const struct upstream_response *resp)
+static STEP json_answer(struct relay *x, const struct upstream_response *resp)
 {
 	struct request *r = x->r;
 
 	if (resp->grpc_status != 0)
-		return exchange_fail_grpc(x, resp);
+		return relay_fail_grpc(x, resp);
 	buf_clear(&r->reply.buf);
 	if (command_answer_to_json(resp->body, &r->reply.buf) != OK)
 		return request_fail_code(r, E_BAD_UPSTREAM);
@@ -103,7 +103,7 @@ static STEP json_answer(struct exchange *x, const struct upstream_response *resp
 	return request_reply(r);
 }
 
-static STEP json_to_grpc(struct exchange *x, const struct command_body *c)
+static STEP json_to_grpc(struct relay *x, const struct command_body *c)
 {
 	struct str message;
 
@@ -113,14 +113,14 @@ static STEP json_to_grpc(struct exchange *x, const struct command_body *c)
 	return command_send_grpc(x, message);
 }
 
-static STEP json_to_http(struct exchange *x, const struct command_body *c, bool made)
+static STEP json_to_http(struct relay *x, const struct command_body *c, bool made)
 {
 	struct request *r = x->r;
 	struct str json = made ? command_body_with_id(&r->arena, c, c->command_id) : c->text;
 
 	if (json.p == NULL)
 		return request_fail_code(r, E_NOMEM);
-	x->answer = exchange_pass;
+	x->answer = relay_pass;
 	return command_send_http(x, r->param[0], r->param[1], json);
 }
 
@@ -128,14 +128,14 @@ STEP proxy_command(struct proxy *p, struct request *r)
 {
 	struct command_body *c = arena_alloc(&r->arena, sizeof *c);
 	struct fail f = { 0 };
-	struct exchange *x;
+	struct relay *x;
 	bool made;
 
 	if (c == NULL)
 		return request_fail_code(r, E_NOMEM);
 	if (command_body_read(&r->arena, buf_str(&r->body), c, &f) != OK)
 		return request_fail(r, &f);
-	x = exchange_new(p, r, ROUTE_AGGREGATE, &f);
+	x = relay_new(p, r, ROUTE_AGGREGATE, &f);
 	if (x == NULL)
 		return request_fail(r, &f);
 	made = c->command_id.p == NULL;

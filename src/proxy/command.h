@@ -5,14 +5,14 @@
 
 #include "base/err.h"
 #include "base/str.h"
-#include "proxy/exchange.h"
+#include "proxy/relay.h"
 
 /* A new UUIDv7 as text, in the arena. .p NULL: out of memory. */
 struct str command_id_new(struct request *r);
-/* SubmitCommand with `message` on the exchange's shard, which speaks gRPC. */
-STEP command_send_grpc(struct exchange *x, struct str message);
+/* SubmitCommand with `message` on the relay's shard, which speaks gRPC. */
+STEP command_send_grpc(struct relay *x, struct str message);
 /* POST /v1/commands/{type}/{id} on an http shard. */
-STEP command_send_http(struct exchange *x, struct str type, struct str id, struct str json);
+STEP command_send_http(struct relay *x, struct str type, struct str id, struct str json);
 
 /* A SubmitCommandResponse as the JSON of CONTRACT 3, appended to `out`. E_BAD_UPSTREAM: it is none, or
  * carries what is not JSON. */

@@ -64,7 +64,7 @@ enum err proxy_grpc_peek(struct request *r, struct str *aggregate_type, struct f
 /* ---- to grpc nodes ----------------------------------------------------------------------------- */
 
 /* Message and status go back as the node gave them. */
-static STEP grpc_answer(struct exchange *x, const struct upstream_response *resp)
+static STEP grpc_answer(struct relay *x, const struct upstream_response *resp)
 {
 	struct request *r = x->r;
 
@@ -78,7 +78,7 @@ static STEP grpc_answer(struct exchange *x, const struct upstream_response *resp
 }
 
 /* The message with command_id (field 1) behind it, where it wins over one that is empty. */
-static STEP grpc_to_grpc(struct exchange *x, struct str id, bool made)
+static STEP grpc_to_grpc(struct relay *x, struct str id, bool made)
 {
 	struct request *r = x->r;
 
@@ -167,7 +167,7 @@ static enum err of_http(int status, bool expects_version)
 	return E_NODE_FAILED;
 }
 
-static STEP http_answer(struct exchange *x, const struct upstream_response *resp)
+static STEP http_answer(struct relay *x, const struct upstream_response *resp)
 {
 	struct request *r = x->r;
 	struct str message;
@@ -184,7 +184,7 @@ static STEP http_answer(struct exchange *x, const struct upstream_response *resp
 	return request_reply(r);
 }
 
-static STEP grpc_to_http(struct exchange *x, const struct command *c, struct str id)
+static STEP grpc_to_http(struct relay *x, const struct command *c, struct str id)
 {
 	struct request *r = x->r;
 	struct buf *out = &r->reply.buf; /* free until the answer comes */
@@ -205,7 +205,7 @@ STEP proxy_grpc_command(struct proxy *p, struct request *r)
 {
 	struct fail f = { 0 };
 	struct command c;
-	struct exchange *x;
+	struct relay *x;
 	struct str id;
 
 	if (!scan(buf_str(&r->body), &c) || check(&c, &f) != OK) {
@@ -213,7 +213,7 @@ STEP proxy_grpc_command(struct proxy *p, struct request *r)
 			f.err = E_BAD_REQUEST;
 		return request_fail(r, &f);
 	}
-	x = exchange_new(p, r, ROUTE_AGGREGATE, &f);
+	x = relay_new(p, r, ROUTE_AGGREGATE, &f);
 	if (x == NULL)
 		return request_fail(r, &f);
 	id = c.id.n > 0 ? c.id : command_id_new(r);

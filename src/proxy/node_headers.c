@@ -1,12 +1,12 @@
 #include "proxy/node_headers.h"
 
 #include "iam/principal.h"
-#include "proxy/exchange.h"
+#include "proxy/relay.h"
 #include "upstream/grpc_frame.h"
 
-static void add(struct exchange *x, struct str name, struct str value)
+static void add(struct relay *x, struct str name, struct str value)
 {
-	exchange_header(x, name, value);
+	relay_header(x, name, value);
 }
 
 static struct str number(struct request *r, int64_t v)
@@ -32,7 +32,7 @@ static struct str own_trace(struct request *r)
 	return str_n(p, TRACE_LEN);
 }
 
-static void mint_identity(struct exchange *x)
+static void mint_identity(struct relay *x)
 {
 	const struct auth *a = &x->r->auth;
 	const struct principal *who = a->principal;
@@ -51,7 +51,7 @@ static void mint_identity(struct exchange *x)
 	add(x, STR("x-auth-scopes"), a->scopes.p != NULL ? a->scopes : STR("*"));
 }
 
-void node_headers_mint(struct exchange *x)
+void node_headers_mint(struct relay *x)
 {
 	struct request *r = x->r;
 
@@ -64,7 +64,7 @@ void node_headers_mint(struct exchange *x)
 }
 
 
-void node_headers_pass(struct exchange *x)
+void node_headers_pass(struct relay *x)
 {
 	static const enum header_id passed[] = { HDR_ACCEPT, HDR_CONTENT_TYPE, HDR_IF_NONE_MATCH,
 		HDR_IF_MATCH };
@@ -80,7 +80,7 @@ void node_headers_pass(struct exchange *x)
 	    number(r, (x->deadline - loop_now(r->loop) + 999) / 1000));
 }
 
-void node_headers_grpc(struct exchange *x)
+void node_headers_grpc(struct relay *x)
 {
 	char *p = arena_alloc(&x->r->arena, GRPC_TIMEOUT_LEN);
 

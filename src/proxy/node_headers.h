@@ -8,14 +8,14 @@
 
 #include "base/str.h"
 
-struct exchange;
+struct relay;
 
 /* The fields that the gateway makes, for either protocol. */
-void node_headers_mint(struct exchange *x);
+void node_headers_mint(struct relay *x);
 /* The caller's that pass to an http node. */
-void node_headers_pass(struct exchange *x);
+void node_headers_pass(struct relay *x);
 /* What gRPC asks for (gRPC over HTTP/2, "Request-Headers"). */
-void node_headers_grpc(struct exchange *x);
+void node_headers_grpc(struct relay *x);
 /* Whether a field of a node's answer goes back to the caller; the name is lower-case. */
 bool node_header_is_safe(struct str name);
 

@@ -1,5 +1,5 @@
 /* Queries: passed through to http nodes, ExecuteQuery on grpc ones. */
-#include "proxy/exchange.h"
+#include "proxy/relay.h"
 #include "proxy/message.h"
 #include "proxy/node_headers.h"
 #include "proxy/path.h"
@@ -9,7 +9,7 @@
 
 #define EXECUTE_QUERY STR("/projection.gateway.v1.QueryService/ExecuteQuery")
 
-static STEP http_query(struct exchange *x)
+static STEP http_query(struct relay *x)
 {
 	struct request *r = x->r;
 	struct upstream_request q = {
@@ -23,8 +23,8 @@ static STEP http_query(struct exchange *x)
 		return request_fail_code(r, E_NOMEM);
 	node_headers_pass(x);
 	node_headers_mint(x);
-	x->answer = exchange_pass;
-	return exchange_send(x, &q);
+	x->answer = relay_pass;
+	return relay_send(x, &q);
 }
 
 /* ExecuteQueryResponse has one field: its bytes are given on where they stand. */
@@ -40,13 +40,13 @@ static bool find_result(struct str message, struct str *result)
 	return !s.bad;
 }
 
-static STEP grpc_answer(struct exchange *x, const struct upstream_response *resp)
+static STEP grpc_answer(struct relay *x, const struct upstream_response *resp)
 {
 	struct request *r = x->r;
 	struct str result;
 
 	if (resp->grpc_status != 0)
-		return exchange_fail_grpc(x, resp);
+		return relay_fail_grpc(x, resp);
 	if (!find_result(resp->body, &result))
 		return request_fail_code(r, E_BAD_UPSTREAM);
 	upstream_body_take(resp, &r->reply.buf); /* the memory stays where it is */
@@ -56,7 +56,7 @@ static STEP grpc_answer(struct exchange *x, const struct upstream_response *resp
 	return request_reply(r);
 }
 
-static STEP grpc_query(struct exchange *x)
+static STEP grpc_query(struct relay *x)
 {
 	struct request *r = x->r;
 	Projection__Gateway__V1__ExecuteQueryRequest m = PROJECTION__GATEWAY__V1__EXECUTE_QUERY_REQUEST__INIT;
@@ -76,13 +76,13 @@ static STEP grpc_query(struct exchange *x)
 	node_headers_grpc(x);
 	node_headers_mint(x);
 	x->answer = grpc_answer;
-	return exchange_send(x, &q);
+	return relay_send(x, &q);
 }
 
 STEP proxy_query(struct proxy *p, struct request *r)
 {
 	struct fail f = { 0 };
-	struct exchange *x = exchange_new(p, r, ROUTE_PROJECTION, &f);
+	struct relay *x = relay_new(p, r, ROUTE_PROJECTION, &f);
 
 	if (x == NULL)
 		return request_fail(r, &f);

@@ -1,5 +1,5 @@
 /* Node administration: what stands behind /admin/runner goes to /admin on the tenant's runner node. */
-#include "proxy/exchange.h"
+#include "proxy/relay.h"
 #include "proxy/node_headers.h"
 #include "proxy/path.h"
 #include "proxy/proxy.h"
@@ -20,7 +20,7 @@ STEP proxy_runner(struct proxy *p, struct request *r)
 {
 	struct upstream_request q = { .method = r->method, .body = buf_str(&r->body), .admin = true };
 	struct fail f = { 0 };
-	struct exchange *x;
+	struct relay *x;
 	struct str rest;
 
 	if (!str_starts(r->path, PREFIX))
@@ -28,7 +28,7 @@ STEP proxy_runner(struct proxy *p, struct request *r)
 	rest = str_skip(r->path, PREFIX.n);
 	if (path_is_devious(rest))
 		return request_fail_code(r, E_NOT_FOUND);
-	x = exchange_new(p, r, ROUTE_RUNNER, &f);
+	x = relay_new(p, r, ROUTE_RUNNER, &f);
 	if (x == NULL)
 		return request_fail(r, &f);
 	q.idempotent = str_eq(r->method, STR("GET")) || str_eq(r->method, STR("HEAD"));
@@ -37,6 +37,6 @@ STEP proxy_runner(struct proxy *p, struct request *r)
 		return request_fail_code(r, E_NOMEM);
 	node_headers_pass(x);
 	node_headers_mint(x);
-	x->answer = exchange_pass;
-	return exchange_send(x, &q);
+	x->answer = relay_pass;
+	return relay_send(x, &q);
 }

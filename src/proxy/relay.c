@@ -1,4 +1,4 @@
-#include "proxy/exchange.h"
+#include "proxy/relay.h"
 
 #include "obs/obs.h"
 #include "proxy/grpc_status.h"
@@ -29,7 +29,7 @@ static bool read_grpc_timeout(struct str s, int64_t *us)
 }
 
 /* What the caller allows, from when the request came in; never more than the gateway does. */
-static enum err find_deadline(struct exchange *x, struct fail *f)
+static enum err find_deadline(struct relay *x, struct fail *f)
 {
 	struct request *r = x->r;
 	struct str grpc = request_known(r, HDR_GRPC_TIMEOUT);
@@ -64,7 +64,7 @@ static bool speaks_grpc(const struct route_shard *s)
 	return s->n > 0 && (s->endpoints[0].scheme == SCHEME_GRPC || s->endpoints[0].scheme == SCHEME_GRPCS);
 }
 
-static enum err start(struct exchange *x, enum route_kind kind, struct fail *f)
+static enum err start(struct relay *x, enum route_kind kind, struct fail *f)
 {
 	struct proxy *p = x->proxy;
 
@@ -79,9 +79,9 @@ static enum err start(struct exchange *x, enum route_kind kind, struct fail *f)
 	return find_deadline(x, f);
 }
 
-struct exchange *exchange_new(struct proxy *p, struct request *r, enum route_kind kind, struct fail *f)
+struct relay *relay_new(struct proxy *p, struct request *r, enum route_kind kind, struct fail *f)
 {
-	struct exchange *x = arena_alloc(&r->arena, sizeof *x);
+	struct relay *x = arena_alloc(&r->arena, sizeof *x);
 
 	if (x == NULL) {
 		f->err = E_NOMEM;
@@ -95,17 +95,17 @@ struct exchange *exchange_new(struct proxy *p, struct request *r, enum route_kin
 	return start(x, kind, f) == OK ? x : NULL;
 }
 
-void exchange_header(struct exchange *x, struct str name, struct str value)
+void relay_header(struct relay *x, struct str name, struct str value)
 {
-	if (value.p == NULL || x->nh >= EXCHANGE_HEADERS)
-		x->nh = EXCHANGE_HEADERS + 1; /* seen when it is sent */
+	if (value.p == NULL || x->nh >= RELAY_HEADERS)
+		x->nh = RELAY_HEADERS + 1; /* seen when it is sent */
 	else
 		x->h[x->nh++] = (struct header){ name, value };
 }
 
 static void gone_cb(struct request *r)
 {
-	struct exchange *x = r->step_data;
+	struct relay *x = r->step_data;
 
 	upstream_cancel(x->call);
 	step_done(request_fail_code(r, E_CLIENT_GONE));
@@ -113,7 +113,7 @@ static void gone_cb(struct request *r)
 
 static void answer_cb(void *arg, const struct upstream_response *resp)
 {
-	struct exchange *x = arg;
+	struct relay *x = arg;
 	struct request *r = x->r;
 
 	r->on_gone = NULL;
@@ -125,12 +125,12 @@ static void answer_cb(void *arg, const struct upstream_response *resp)
 		step_done(request_fail_code(r, resp->err));
 }
 
-STEP exchange_send(struct exchange *x, struct upstream_request *q)
+STEP relay_send(struct relay *x, struct upstream_request *q)
 {
 	struct request *r = x->r;
 	struct step suspended = request_suspend(r);
 
-	if (x->nh > EXCHANGE_HEADERS)
+	if (x->nh > RELAY_HEADERS)
 		return request_fail_code(r, E_NOMEM);
 	q->shard = x->shard;
 	q->headers = x->h;
@@ -144,7 +144,7 @@ STEP exchange_send(struct exchange *x, struct upstream_request *q)
 
 /* ---- and back ---------------------------------------------------------------------------------- */
 
-STEP exchange_pass(struct exchange *x, const struct upstream_response *resp)
+STEP relay_pass(struct relay *x, const struct upstream_response *resp)
 {
 	struct request *r = x->r;
 
@@ -162,7 +162,7 @@ STEP exchange_pass(struct exchange *x, const struct upstream_response *resp)
 	return request_reply(r);
 }
 
-STEP exchange_fail_grpc(struct exchange *x, const struct upstream_response *resp)
+STEP relay_fail_grpc(struct relay *x, const struct upstream_response *resp)
 {
 	struct fail f = { 0 };
 	enum err e = grpc_status_err(resp->grpc_status, x->expects_version);
