@@ -1,21 +1,11 @@
 #include "api/user_reply.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
+#include "api/etag.h"
 #include "crypto/jwt.h"
 #include "iam/session.h"
 #include "iam/user.h"
 
-void etag_write(struct jsonw *w, int64_t version)
-{
-	char text[32];
-
-	snprintf(text, sizeof text, "v%" PRId64, version);
-	jsonw_kz(w, "etag", text);
-}
-
-static void kstr_or_null(struct jsonw *w, const char *key, struct str s)
+void jsonw_kstr_or_null(struct jsonw *w, const char *key, struct str s)
 {
 	jsonw_key(w, key);
 	if (s.p != NULL)
@@ -29,7 +19,7 @@ void user_write(struct jsonw *w, const struct user *u)
 	jsonw_obj(w);
 	jsonw_kid(w, "id", u->id);
 	jsonw_kstr(w, "email", u->email);
-	kstr_or_null(w, "display_name", u->display_name);
+	jsonw_kstr_or_null(w, "display_name", u->display_name);
 	jsonw_kbool(w, "email_verified", u->email_verified_at != 0);
 	jsonw_kbool(w, "disabled", u->disabled);
 	jsonw_kbool(w, "has_password", u->phc.p != NULL);
@@ -46,8 +36,8 @@ void session_write(struct jsonw *w, const struct session *s, const struct id *cu
 	jsonw_key(w, "amr");
 	jwt_amr_write(jwt_amr_parse(s->amr), w->out);
 	w->comma = true;
-	kstr_or_null(w, "user_agent", s->user_agent);
-	kstr_or_null(w, "ip", s->ip);
+	jsonw_kstr_or_null(w, "user_agent", s->user_agent);
+	jsonw_kstr_or_null(w, "ip", s->ip);
 	jsonw_ktime(w, "auth_time", s->auth_time);
 	jsonw_ktime(w, "created_at", s->created_at);
 	jsonw_ktime(w, "last_used_at", s->last_used_at);

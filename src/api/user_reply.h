@@ -13,7 +13,7 @@ struct user;
 void user_write(struct jsonw *w, const struct user *u);
 /* current: the caller's own session, or NULL. */
 void session_write(struct jsonw *w, const struct session *s, const struct id *current);
-/* "etag":"v<version>" */
-void etag_write(struct jsonw *w, int64_t version);
+/* text, or null when s.p is NULL */
+void jsonw_kstr_or_null(struct jsonw *w, const char *key, struct str s);
 
 #endif

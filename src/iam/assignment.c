@@ -67,6 +67,14 @@ void assignment_delete_all(struct write *w, struct id principal)
 	WRITE(w, "DELETE FROM assignment WHERE principal = ?", SV_ID(&principal));
 }
 
+void assignment_delete_tenant(struct write *w, struct str tenant)
+{
+	WRITE(w, "INSERT INTO change (kind, key, at) SELECT 'principal', principal, ? FROM assignment"
+	    " WHERE tenant = ? GROUP BY principal", SV_INT(w->now), SV_TEXT(tenant));
+	WRITE(w, "DELETE FROM assignment WHERE tenant = ?", SV_TEXT(tenant));
+	w->changes = true;
+}
+
 void assignment_guard_admin(struct write *w)
 {
 	WRITE1(w, E_LAST_ADMIN,

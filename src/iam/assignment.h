@@ -37,6 +37,8 @@ void assignment_insert(struct write *w, const struct assignment *as, bool built_
 void assignment_delete(struct write *w, const struct assignment *as);
 /* All of a principal's; no guard. */
 void assignment_delete_all(struct write *w, struct id principal);
+/* All in a tenant (not "*"); no guard. */
+void assignment_delete_tenant(struct write *w, struct str tenant);
 /* Guard: a platform admin is left after the statements before this one. E_LAST_ADMIN. */
 void assignment_guard_admin(struct write *w);
 /* Guard: there is no platform admin yet. E_CONFLICT. For the first one. */

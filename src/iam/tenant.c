@@ -1,5 +1,6 @@
 #include "iam/tenant.h"
 
+#include "iam/assignment.h"
 #include "iam/write.h"
 
 #define COLUMNS "id, name, version, created_at, updated_at"
@@ -61,17 +62,27 @@ void tenant_rename(struct write *w, struct str id, int64_t if_version, struct st
 	write_change(w, CHANGE_TENANT, id);
 }
 
+/* No role and no service account belongs to it. Touches no row; must touch none. */
+static void guard_empty(struct write *w, struct str id)
+{
+	struct store_stmt s = STMT("UPDATE role SET version = version WHERE id ="
+	    " (SELECT id FROM role WHERE tenant = ? LIMIT 1)", SV_TEXT(id));
+	struct store_stmt a = STMT("UPDATE service_account SET version = version WHERE id ="
+	    " (SELECT id FROM service_account WHERE tenant = ? LIMIT 1)", SV_TEXT(id));
+
+	s.expect = a.expect = 0;
+	s.otherwise = a.otherwise = E_CONFLICT;
+	write_add(w, &s);
+	write_add(w, &a);
+}
+
 void tenant_delete(struct write *w, struct str id, int64_t if_version)
 {
-	WRITE1(w, E_CONFLICT,
-	    "UPDATE tenant SET updated_at = ? WHERE id = ?"
-	    " AND NOT EXISTS (SELECT 1 FROM assignment WHERE tenant = ?)"
-	    " AND NOT EXISTS (SELECT 1 FROM role WHERE tenant = ?)"
-	    " AND NOT EXISTS (SELECT 1 FROM service_account WHERE tenant = ?)",
-	    SV_INT(w->now), SV_TEXT(id), SV_TEXT(id), SV_TEXT(id), SV_TEXT(id));
 	WRITE1(w, if_version != 0 ? E_PRECONDITION_FAILED : E_NOT_FOUND,
 	    "DELETE FROM tenant WHERE id = ? AND (? = 0 OR version = ?)",
 	    SV_TEXT(id), SV_INT(if_version), SV_INT(if_version));
+	guard_empty(w, id);
+	assignment_delete_tenant(w, id);
 	write_change(w, CHANGE_TENANT, id);
 }
 

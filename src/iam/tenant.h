@@ -1,6 +1,6 @@
 /* Tenants: the table `tenant`, and the form of their ids. Functions that change append to a write.
- * A tenant that is in use (assignments, roles, service accounts) is not deleted: what hangs on it is
- * removed first, by whoever means it. Blocking where a store is given. */
+ * Deleting a tenant takes its assignments with it; roles and service accounts of its own have to go
+ * first, by the hand of whoever means it. Blocking where a store is given. */
 #ifndef IAM_TENANT_H
 #define IAM_TENANT_H
 
@@ -33,7 +33,7 @@ enum err tenant_by_id(struct store *s, enum store_level level, struct str id, st
 void tenant_insert(struct write *w, struct str id, struct str name);
 /* if_version 0: any; else E_PRECONDITION_FAILED when it has moved on. E_NOT_FOUND when gone. */
 void tenant_rename(struct write *w, struct str id, int64_t if_version, struct str name);
-/* E_CONFLICT while it is in use. */
+/* With its assignments. E_CONFLICT while roles or service accounts belong to it. */
 void tenant_delete(struct write *w, struct str id, int64_t if_version);
 /* In the order of ids, those after `after` (.p NULL: from the start). */
 enum err tenant_list(struct store *s, struct str after, int64_t limit, struct arena *a,

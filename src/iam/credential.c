@@ -1,0 +1,83 @@
+#include "iam/credential.h"
+
+#include "iam/write.h"
+
+static const char *const kinds[] = {
+	[CREDENTIAL_SECRET] = "secret",
+	[CREDENTIAL_API_KEY] = "api_key",
+	[CREDENTIAL_CERTIFICATE] = "certificate",
+};
+
+const char *credential_kind_name(enum credential_kind k)
+{
+	return kinds[k];
+}
+
+void credential_insert(struct write *w, const struct credential *c, const unsigned char *hash)
+{
+	WRITE1(w, E_NOT_FOUND, "UPDATE service_account SET updated_at = updated_at WHERE id = ?",
+	    SV_ID(&c->service_account));
+	WRITE1(w, E_CONFLICT,
+	    "INSERT INTO credential (id, service_account, kind, secret_hash, subject, expires_at, created_at)"
+	    " SELECT ?, ?, ?, ?, ?, ?, ? WHERE ? IS NULL"
+	    " OR NOT EXISTS (SELECT 1 FROM credential WHERE subject = ?)",
+	    SV_ID(&c->id), SV_ID(&c->service_account), SV_Z(kinds[c->kind]),
+	    hash != NULL ? SV_BLOB(str_n((const char *)hash, 32)) : SV_NULL,
+	    sv_text_or_null(c->subject), sv_int_or_null(c->expires_at), SV_INT(w->now),
+	    sv_text_or_null(c->subject), sv_text_or_null(c->subject));
+	WRITE1(w, E_LIMIT,
+	    "UPDATE credential SET created_at = ? WHERE id = ?"
+	    " AND (SELECT count(*) FROM credential WHERE service_account = ?) <= ?",
+	    SV_INT(w->now), SV_ID(&c->id), SV_ID(&c->service_account), SV_INT(CREDENTIALS_MAX));
+	write_change_id(w, CHANGE_CREDENTIAL, &c->id);
+}
+
+void credential_delete(struct write *w, struct id service_account, struct id id)
+{
+	WRITE1(w, E_NOT_FOUND, "DELETE FROM credential WHERE id = ? AND service_account = ?",
+	    SV_ID(&id), SV_ID(&service_account));
+	write_change_id(w, CHANGE_CREDENTIAL, &id);
+}
+
+void credential_delete_all(struct write *w, struct id service_account)
+{
+	WRITE(w, "INSERT INTO change (kind, key, at) SELECT 'credential', id, ? FROM credential"
+	    " WHERE service_account = ?", SV_INT(w->now), SV_ID(&service_account));
+	WRITE(w, "DELETE FROM credential WHERE service_account = ?", SV_ID(&service_account));
+	w->changes = true;
+}
+
+static enum credential_kind kind_of(struct str s)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (str_eqc(s, kinds[i]))
+			return (enum credential_kind)i;
+	return CREDENTIAL_CERTIFICATE;
+}
+
+enum err credential_list(struct store *s, struct id service_account, struct arena *a,
+    struct credential **out, size_t *n, struct fail *f)
+{
+	struct store_stmt q = STMT("SELECT id, kind, subject, expires_at, last_used_at, created_at"
+	    " FROM credential WHERE service_account = ? ORDER BY id", SV_ID(&service_account));
+	struct store_rows rows;
+	enum err e = store_read(s, STORE_FRESH, &q, 1, a, &rows, f);
+
+	if (e != OK)
+		return e;
+	*out = arena_alloc(a, (rows.nrows + 1) * sizeof **out);
+	if (*out == NULL)
+		return fail_code(f, E_NOMEM);
+	for (size_t i = 0; i < rows.nrows; i++)
+		(*out)[i] = (struct credential){
+			.id = store_id(&rows, i, 0),
+			.service_account = service_account,
+			.kind = kind_of(store_str(&rows, i, 1)),
+			.subject = store_str(&rows, i, 2),
+			.expires_at = store_int(&rows, i, 3),
+			.last_used_at = store_int(&rows, i, 4),
+			.created_at = store_int(&rows, i, 5),
+		};
+	*n = rows.nrows;
+	return OK;
+}
