@@ -81,7 +81,7 @@ enum err op_auth_password(struct ctl *c, struct request *r, struct fail *f)
 	if (e == OK)
 		e = password_check(c, b.current_password.v, u.phc, NULL, f);
 	if (e == OK)
-		e = new_password_hash(c, b.new_password.v, u.email, phc, f);
+		e = new_password_hash(c, b.new_password.v, u.email, u.display_name, phc, f);
 	if (e != OK)
 		return e;
 	write_init(&w, &r->arena, clock_wall());

@@ -65,7 +65,7 @@ enum err op_auth_signup(struct ctl *c, struct request *r, struct fail *f)
 	e = email_fold(b.email.v, &r->arena, &fold);
 	if (e != OK)
 		return fail_code(f, e);
-	e = new_password_hash(c, b.password.v, b.email.v, phc, f);
+	e = new_password_hash(c, b.password.v, b.email.v, b.display_name.v, phc, f);
 	if (e != OK)
 		return e;
 	u.email = b.email.v;
@@ -167,8 +167,8 @@ enum err op_auth_signin(struct ctl *c, struct request *r, struct fail *f)
 		return e;
 	if (u.disabled)
 		return fail_code(f, E_INVALID_CREDENTIALS);
-	if (weaker && new_password_hash(c, b.password.v, STR_NONE, phc, NULL) != OK)
-		weaker = false; /* too short for today's policy, or no time: it stays as it is */
+	if (weaker && rehash_password(c, b.password.v, phc) != OK)
+		weaker = false; /* no time for it: it stays as it is */
 	return open_session(c, r, &u, weaker ? str_c(phc) : STR_NONE, clock_wall(), f);
 }
 

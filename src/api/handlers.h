@@ -39,4 +39,61 @@ enum err op_jwks(struct ctl *c, struct request *r, struct fail *f);
 enum err op_me(struct ctl *c, struct request *r, struct fail *f);
 enum err op_me_can(struct ctl *c, struct request *r, struct fail *f);
 
+/* admin_tenant.c */
+enum err op_tenant_list(struct ctl *c, struct request *r, struct fail *f);
+enum err op_tenant_get(struct ctl *c, struct request *r, struct fail *f);
+enum err op_tenant_create(struct ctl *c, struct request *r, struct fail *f);
+enum err op_tenant_patch(struct ctl *c, struct request *r, struct fail *f);
+enum err op_tenant_delete(struct ctl *c, struct request *r, struct fail *f);
+
+/* admin_user.c */
+enum err op_user_list(struct ctl *c, struct request *r, struct fail *f);
+enum err op_user_get(struct ctl *c, struct request *r, struct fail *f);
+enum err op_user_create(struct ctl *c, struct request *r, struct fail *f);
+enum err op_user_patch(struct ctl *c, struct request *r, struct fail *f);
+enum err op_user_delete(struct ctl *c, struct request *r, struct fail *f);
+enum err op_user_password(struct ctl *c, struct request *r, struct fail *f);
+enum err op_user_sessions(struct ctl *c, struct request *r, struct fail *f);
+enum err op_user_sessions_end(struct ctl *c, struct request *r, struct fail *f);
+
+/* admin_role.c */
+enum err op_right_list(struct ctl *c, struct request *r, struct fail *f);
+enum err op_role_list(struct ctl *c, struct request *r, struct fail *f);
+enum err op_role_get(struct ctl *c, struct request *r, struct fail *f);
+enum err op_role_create(struct ctl *c, struct request *r, struct fail *f);
+enum err op_role_patch(struct ctl *c, struct request *r, struct fail *f);
+enum err op_role_delete(struct ctl *c, struct request *r, struct fail *f);
+
+/* admin_assignment.c */
+enum err op_assignment_get(struct ctl *c, struct request *r, struct fail *f);
+enum err op_assignment_list(struct ctl *c, struct request *r, struct fail *f);
+enum err op_assignment_create(struct ctl *c, struct request *r, struct fail *f);
+enum err op_assignment_delete(struct ctl *c, struct request *r, struct fail *f);
+
+/* admin_service_account.c */
+enum err op_service_account_get(struct ctl *c, struct request *r, struct fail *f);
+enum err op_service_account_list(struct ctl *c, struct request *r, struct fail *f);
+enum err op_service_account_create(struct ctl *c, struct request *r, struct fail *f);
+enum err op_service_account_patch(struct ctl *c, struct request *r, struct fail *f);
+enum err op_service_account_delete(struct ctl *c, struct request *r, struct fail *f);
+enum err op_credential_list(struct ctl *c, struct request *r, struct fail *f);
+enum err op_credential_create(struct ctl *c, struct request *r, struct fail *f);
+enum err op_credential_delete(struct ctl *c, struct request *r, struct fail *f);
+
+/* admin_system.c */
+enum err op_explain(struct ctl *c, struct request *r, struct fail *f);
+enum err op_key_list(struct ctl *c, struct request *r, struct fail *f);
+enum err op_key_rotate(struct ctl *c, struct request *r, struct fail *f);
+enum err op_status(struct ctl *c, struct request *r, struct fail *f);
+
+/* admin_routing.c */
+enum err op_routing_get(struct ctl *c, struct request *r, struct fail *f);
+enum err op_routing_revisions(struct ctl *c, struct request *r, struct fail *f);
+enum err op_routing_revision(struct ctl *c, struct request *r, struct fail *f);
+enum err op_routing_diff(struct ctl *c, struct request *r, struct fail *f);
+enum err op_routing_resolve(struct ctl *c, struct request *r, struct fail *f);
+enum err op_routing_put(struct ctl *c, struct request *r, struct fail *f);
+enum err op_routing_rollback(struct ctl *c, struct request *r, struct fail *f);
+enum err op_routing_reload(struct ctl *c, struct request *r, struct fail *f);
+
 #endif

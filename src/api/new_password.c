@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/secret.h"
 #include "crypto/hasher.h"
+#include "crypto/password_policy.h"
 
 #define BYTES_MAX 4096 /* of any password after normalisation */
 
@@ -14,7 +15,7 @@ static void wipe(struct buf *b)
 	buf_release(b);
 }
 
-enum err new_password_hash(struct ctl *c, struct str password, struct str email,
+enum err new_password_hash(struct ctl *c, struct str password, struct str email, struct str name,
     char phc[PASSWORD_PHC_LEN], struct fail *f)
 {
 	struct buf plain;
@@ -22,14 +23,27 @@ enum err new_password_hash(struct ctl *c, struct str password, struct str email,
 
 	buf_init(&plain, BYTES_MAX);
 	e = password_normalise(password, PASSWORD_MIN, PASSWORD_MAX, &plain, f);
-	if (e == OK && str_ieq(buf_str(&plain), email))
-		e = fail_set(f, E_WEAK_PASSWORD, "the password must not be the e-mail address");
+	if (e == OK)
+		e = password_policy_check(buf_str(&plain), email, name, f);
 	if (e != OK)
 		goto out;
 	e = hasher_hash(c->hasher, buf_str(&plain), phc);
 	if (e != OK)
 		fail_code(f, e);
 out:
+	wipe(&plain);
+	return e;
+}
+
+enum err rehash_password(struct ctl *c, struct str password, char phc[PASSWORD_PHC_LEN])
+{
+	struct buf plain;
+	enum err e;
+
+	buf_init(&plain, BYTES_MAX);
+	e = password_normalise(password, 1, PASSWORD_MAX, &plain, NULL);
+	if (e == OK)
+		e = hasher_hash(c->hasher, buf_str(&plain), phc);
 	wipe(&plain);
 	return e;
 }

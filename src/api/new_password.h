@@ -11,9 +11,12 @@
 
 struct ctl;
 
-/* E_WEAK_PASSWORD: too short, too long, not UTF-8, or the account's own e-mail address. */
-enum err new_password_hash(struct ctl *c, struct str password, struct str email,
+/* E_WEAK_PASSWORD when it is too short or long, not UTF-8, common, or easily guessed by whoever knows
+ * e-mail address and name (either may be empty). */
+enum err new_password_hash(struct ctl *c, struct str password, struct str email, struct str name,
     char phc[PASSWORD_PHC_LEN], struct fail *f);
+/* The same password under today's parameters; no policy. */
+enum err rehash_password(struct ctl *c, struct str password, char phc[PASSWORD_PHC_LEN]);
 /* OK or E_INVALID_CREDENTIALS, taking as long for an account without a hash (phc.p NULL) as for one
  * with. E_OVERLOADED. weaker (may be NULL): hash it again. */
 enum err password_check(struct ctl *c, struct str password, struct str phc, bool *weaker,

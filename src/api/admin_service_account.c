@@ -1,0 +1,341 @@
+/* /admin/service-accounts and their credentials */
+#include <stddef.h>
+
+#include "api/bodies.h"
+#include "api/commit.h"
+#include "api/ctl.h"
+#include "api/etag.h"
+#include "api/handlers.h"
+#include "api/page.h"
+#include "api/user_reply.h"
+#include "base/clock.h"
+#include "base/rnd.h"
+#include "base/secret.h"
+#include "crypto/api_key.h"
+#include "iam/credential.h"
+#include "iam/service_account.h"
+#include "iam/tenant.h"
+#include "iam/write.h"
+
+static void account_write(struct jsonw *w, const struct service_account *sa)
+{
+	jsonw_obj(w);
+	jsonw_kid(w, "id", sa->id);
+	jsonw_kstr(w, "name", sa->name);
+	jsonw_kstr_or_null(w, "tenant", sa->tenant);
+	jsonw_kbool(w, "disabled", sa->disabled);
+	jsonw_ktime(w, "created_at", sa->created_at);
+	jsonw_ktime(w, "updated_at", sa->updated_at);
+	etag_write(w, sa->version);
+	jsonw_obj_end(w);
+}
+
+static enum err account_reply(struct request *r, int status, const struct service_account *sa)
+{
+	struct jsonw w = request_json(r, status);
+
+	account_write(&w, sa);
+	return etag_header(r, sa->version);
+}
+
+static enum err of_path(struct ctl *c, struct request *r, struct service_account *sa, struct fail *f)
+{
+	struct id id;
+
+	if (!id_parse(r->param[0], &id))
+		return fail_set(f, E_NOT_FOUND, "there is no such service account");
+	return service_account_by_id(c->store, id, &r->arena, sa, f);
+}
+
+enum err op_service_account_get(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct service_account sa;
+	enum err e = of_path(c, r, &sa, f);
+
+	return e == OK ? account_reply(r, 200, &sa) : e;
+}
+
+enum err op_service_account_list(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct service_account_filter q = { .tenant = request_query(r, "tenant") };
+	struct service_account *sa = NULL;
+	struct page page;
+	struct jsonw w;
+	size_t n = 0, shown;
+	enum err e = page_read(r, true, &page, f);
+
+	if (e != OK)
+		return e;
+	q.after_set = page.has_id;
+	q.after = page.id;
+	q.limit = page_limit(&page);
+	e = service_account_list(c->store, &q, &r->arena, &sa, &n, f);
+	if (e != OK)
+		return e;
+	shown = page_count(&page, n);
+	w = page_begin(r);
+	for (size_t i = 0; i < shown; i++)
+		account_write(&w, &sa[i]);
+	page_end(&w, &page, n, shown > 0 ? str_n((char *)sa[shown - 1].id.b, 16) : STR_NONE);
+	return OK;
+}
+
+/* ---- changes -------------------------------------------------------------------------------- */
+
+struct account_create {
+	struct body_str name, tenant;
+};
+const struct body_field body_service_account_create[] = {
+	{ "name", BODY_T_STR, BODY_REQUIRED, offsetof(struct account_create, name), 1,
+	  SERVICE_ACCOUNT_NAME_MAX },
+	{ "tenant", BODY_T_STR, BODY_NULLABLE, offsetof(struct account_create, tenant), 1,
+	  TENANT_ID_MAX, .check = tenant_id_is_valid, .rule = "must match [a-z0-9][a-z0-9-]{0,62}" },
+	{ NULL },
+};
+
+enum err op_service_account_create(struct ctl *c, struct request *r, struct fail *f)
+{
+	int64_t now = clock_wall();
+	struct service_account sa = { .id = id_new(now), .version = 1, .created_at = now,
+		.updated_at = now };
+	struct account_create b;
+	struct write w;
+	enum err e = body_read(r, body_service_account_create, &b, sizeof b, f);
+
+	if (e != OK)
+		return e;
+	sa.name = b.name.v;
+	sa.tenant = b.tenant.v;
+	write_init(&w, &r->arena, now);
+	service_account_insert(&w, &sa);
+	e = account_reply(r, 201, &sa);
+	if (e == OK)
+		e = commit(c, r, &w, f);
+	if (e == E_INVALID_FIELD)
+		return body_invalid(f, "tenant", "does not exist");
+	return e == E_CONFLICT ? fail_set(f, e, "there is a service account with this name") : e;
+}
+
+struct account_change {
+	struct body_str name;
+	struct body_bool disabled;
+};
+const struct body_field body_service_account_patch[] = {
+	{ "name", BODY_T_STR, 0, offsetof(struct account_change, name), 1, SERVICE_ACCOUNT_NAME_MAX },
+	{ "disabled", BODY_T_BOOL, 0, offsetof(struct account_change, disabled) },
+	{ NULL },
+};
+
+static enum err patch_once(struct ctl *c, struct request *r, const struct account_change *b,
+    struct fail *f)
+{
+	struct service_account_patch p = { .set_name = b->name.set, .name = b->name.v,
+		.set_disabled = b->disabled.set, .disabled = b->disabled.v };
+	struct service_account sa;
+	struct write w;
+	enum err e = of_path(c, r, &sa, f);
+
+	if (e == OK)
+		e = etag_check(r, sa.version, f);
+	if (e != OK)
+		return e;
+	write_init(&w, &r->arena, clock_wall());
+	service_account_update(&w, sa.id, sa.version, &p);
+	if (p.set_name)
+		sa.name = p.name;
+	if (p.set_disabled)
+		sa.disabled = p.disabled;
+	sa.updated_at = w.now;
+	sa.version++;
+	e = account_reply(r, 200, &sa);
+	if (e == OK)
+		e = commit(c, r, &w, f);
+	return e == E_CONFLICT ? fail_set(f, e, "there is a service account with this name") : e;
+}
+
+enum err op_service_account_patch(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct account_change b;
+	unsigned tries = 0;
+	enum err e = body_read(r, body_service_account_patch, &b, sizeof b, f);
+
+	if (e != OK)
+		return e;
+	do {
+		e = patch_once(c, r, &b, f);
+	} while (etag_again(r, e, &tries, f));
+	return e;
+}
+
+static enum err delete_once(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct service_account sa;
+	struct write w;
+	enum err e = of_path(c, r, &sa, f);
+
+	if (e == OK)
+		e = etag_check(r, sa.version, f);
+	if (e != OK)
+		return e;
+	write_init(&w, &r->arena, clock_wall());
+	service_account_delete(&w, sa.id, sa.version);
+	return commit(c, r, &w, f);
+}
+
+enum err op_service_account_delete(struct ctl *c, struct request *r, struct fail *f)
+{
+	unsigned tries = 0;
+	enum err e;
+
+	do {
+		e = delete_once(c, r, f);
+	} while (etag_again(r, e, &tries, f));
+	return e;
+}
+
+/* ---- credentials ---------------------------------------------------------------------------- */
+
+#define CREDENTIAL_VERSION 1 /* a credential never changes */
+
+static void credential_write(struct jsonw *w, const struct credential *cr, const char *secret)
+{
+	jsonw_obj(w);
+	jsonw_kid(w, "id", cr->id);
+	jsonw_kid(w, "service_account", cr->service_account);
+	jsonw_kz(w, "kind", credential_kind_name(cr->kind));
+	jsonw_kstr_or_null(w, "subject", cr->subject);
+	jsonw_key(w, "expires_at");
+	if (cr->expires_at != 0)
+		jsonw_time(w, cr->expires_at);
+	else
+		jsonw_null(w);
+	jsonw_key(w, "last_used_at");
+	if (cr->last_used_at != 0)
+		jsonw_time(w, cr->last_used_at);
+	else
+		jsonw_null(w);
+	jsonw_ktime(w, "created_at", cr->created_at);
+	if (secret != NULL)
+		jsonw_kz(w, "secret", secret);
+	etag_write(w, CREDENTIAL_VERSION);
+	jsonw_obj_end(w);
+}
+
+/* All of them: there are at most CREDENTIALS_MAX. */
+enum err op_credential_list(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct service_account sa;
+	struct credential *list;
+	struct page page;
+	struct jsonw w;
+	size_t n;
+	enum err e = page_read(r, true, &page, f);
+
+	if (e == OK)
+		e = of_path(c, r, &sa, f);
+	if (e == OK)
+		e = credential_list(c->store, sa.id, &r->arena, &list, &n, f);
+	if (e != OK)
+		return e;
+	w = page_begin(r);
+	for (size_t i = 0; i < n; i++)
+		credential_write(&w, &list[i], NULL);
+	page.size = CREDENTIALS_MAX;
+	page_end(&w, &page, n, STR_NONE);
+	return OK;
+}
+
+struct credential_create {
+	struct body_str kind, subject;
+	struct body_int expires_at;
+};
+static const char *const kind_words[] = { "secret", "api_key", "certificate", NULL };
+const struct body_field body_credential_create[] = {
+	{ "kind", BODY_T_STR, BODY_REQUIRED, offsetof(struct credential_create, kind), 1, 16,
+	  .words = kind_words, .rule = "must be secret, api_key or certificate" },
+	{ "subject", BODY_T_STR, BODY_NULLABLE, offsetof(struct credential_create, subject), 1, 1000 },
+	{ "expires_at", BODY_T_TIME, BODY_NULLABLE, offsetof(struct credential_create, expires_at) },
+	{ NULL },
+};
+
+static enum err read_credential(struct request *r, int64_t now, struct credential *cr, struct fail *f)
+{
+	struct credential_create b;
+	enum err e = body_read(r, body_credential_create, &b, sizeof b, f);
+
+	if (e != OK)
+		return e;
+	while (!str_eqc(b.kind.v, credential_kind_name(cr->kind)))
+		cr->kind++;
+	cr->subject = b.subject.v;
+	cr->expires_at = b.expires_at.v;
+	if ((cr->kind == CREDENTIAL_CERTIFICATE) != (cr->subject.p != NULL))
+		return body_invalid(f, "subject", cr->subject.p != NULL ? "is for certificates only" :
+		    "is required for a certificate");
+	if (cr->expires_at != 0 && cr->expires_at <= now)
+		return body_invalid(f, "expires_at", "is in the past");
+	return OK;
+}
+
+/* The secret in its form for the caller, and the hash that is kept; none for a certificate. */
+static bool make_secret(const struct credential *cr, char text[API_KEY_LEN],
+    unsigned char hash[TOKEN_HASH])
+{
+	unsigned char random[TOKEN_RANDOM];
+
+	if (cr->kind == CREDENTIAL_CERTIFICATE)
+		return false;
+	rnd_bytes(random, sizeof random);
+	if (cr->kind == CREDENTIAL_API_KEY)
+		api_key_make(cr->id, random, text, hash);
+	else
+		token_make(CREDENTIAL_PURPOSE, random, text, hash);
+	secret_wipe(random, sizeof random);
+	return true;
+}
+
+enum err op_credential_create(struct ctl *c, struct request *r, struct fail *f)
+{
+	int64_t now = clock_wall();
+	struct credential cr = { .id = id_new(now), .created_at = now };
+	unsigned char hash[TOKEN_HASH];
+	char text[API_KEY_LEN];
+	struct service_account sa;
+	struct write w;
+	struct jsonw j;
+	bool secret;
+	enum err e = of_path(c, r, &sa, f);
+
+	if (e == OK)
+		e = read_credential(r, now, &cr, f);
+	if (e != OK)
+		return e;
+	cr.service_account = sa.id;
+	secret = make_secret(&cr, text, hash);
+	write_init(&w, &r->arena, now);
+	credential_insert(&w, &cr, secret ? hash : NULL);
+	j = request_json(r, 201);
+	credential_write(&j, &cr, secret ? text : NULL);
+	secret_wipe(text, sizeof text);
+	e = commit(c, r, &w, f);
+	if (e == E_LIMIT)
+		return fail_set(f, E_CONFLICT, "a service account has at most %d credentials",
+		    CREDENTIALS_MAX);
+	return e == E_CONFLICT ? fail_set(f, e, "the subject belongs to another service account") : e;
+}
+
+enum err op_credential_delete(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct id account, id;
+	struct write w;
+	enum err e;
+
+	if (!id_parse(r->param[0], &account) || !id_parse(r->param[1], &id))
+		return fail_set(f, E_NOT_FOUND, "there is no such credential");
+	e = etag_check(r, CREDENTIAL_VERSION, f);
+	if (e != OK)
+		return e;
+	write_init(&w, &r->arena, clock_wall());
+	credential_delete(&w, account, id);
+	return commit(c, r, &w, f);
+}

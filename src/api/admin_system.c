@@ -1,0 +1,178 @@
+/* /admin/authz/explain, /admin/keys and /admin/status */
+#include "api/commit.h"
+#include "api/ctl.h"
+#include "api/handlers.h"
+#include "api/user_reply.h"
+#include "authz/decision.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "crypto/hasher.h"
+#include "iam/principal.h"
+#include "iam/signing_key.h"
+#include "iam/write.h"
+#include "routing/table.h"
+
+/* ---- explain -------------------------------------------------------------------------------- */
+
+static void write_assignments(struct jsonw *w, const struct principal *p, struct str tenant)
+{
+	jsonw_key(w, "assignments");
+	jsonw_arr(w);
+	for (size_t i = 0; i < p->n; i++) {
+		if (tenant.p != NULL && !str_eq(p->assignments[i].tenant, tenant) &&
+		    !str_eq(p->assignments[i].tenant, STR("*")))
+			continue;
+		jsonw_obj(w);
+		jsonw_kstr(w, "tenant", p->assignments[i].tenant);
+		jsonw_kstr(w, "role", p->assignments[i].role);
+		jsonw_obj_end(w);
+	}
+	jsonw_arr_end(w);
+}
+
+static void write_explanation(struct request *r, const struct principal *p, struct str right,
+    struct str resource, const struct decision *d)
+{
+	struct str tenant = request_query(r, "tenant");
+	struct jsonw w = request_json(r, 200);
+
+	jsonw_obj(&w);
+	jsonw_kz(&w, "principal", p->id_text);
+	jsonw_kstr_or_null(&w, "tenant", tenant);
+	jsonw_kstr(&w, "right", right);
+	jsonw_kstr_or_null(&w, "resource", resource);
+	jsonw_kbool(&w, "allowed", d->allowed);
+	jsonw_kz(&w, "reason", authz_reason_text(d->reason));
+	jsonw_kstr_or_null(&w, "role", d->allowed ? d->role : STR_NONE);
+	jsonw_kbool(&w, "disabled", p->disabled);
+	write_assignments(&w, p, tenant);
+	jsonw_obj_end(&w);
+}
+
+enum err op_explain(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct str right = request_query(r, "right"), resource = request_query(r, "resource");
+	struct role_set *roles = NULL;
+	struct principal *p = NULL;
+	struct decision d;
+	struct id id;
+	enum err e;
+
+	if (!id_parse(request_query(r, "principal"), &id))
+		return fail_set(f, E_INVALID_PARAMETER, "principal must be a UUID");
+	if (right.p == NULL || !right_is_known(right))
+		return fail_set(f, E_INVALID_PARAMETER, "right must be one of /admin/rights");
+	e = principal_load(c->store, id, &p, f);
+	if (e == OK)
+		e = role_set_load(c->store, &roles, f);
+	if (e == OK) {
+		d = authz_decide(p, roles, request_query(r, "tenant"), right, resource);
+		write_explanation(r, p, right, resource, &d);
+	}
+	role_set_unref(roles);
+	principal_unref(p);
+	return e;
+}
+
+/* ---- keys ----------------------------------------------------------------------------------- */
+
+#define CLOCK_SLACK (60 * CLOCK_SEC) /* that clocks of verifiers may be behind */
+
+static enum err keys_reply(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct signing_key *k;
+	struct jsonw w;
+	size_t n;
+	enum err e = signing_key_list(c->store, &r->arena, &k, &n, f);
+
+	if (e != OK)
+		return e;
+	w = request_json(r, 200);
+	jsonw_obj(&w);
+	jsonw_key(&w, "items");
+	jsonw_arr(&w);
+	for (size_t i = 0; i < n; i++) {
+		jsonw_obj(&w);
+		jsonw_kstr(&w, "kid", k[i].kid);
+		jsonw_kstr(&w, "alg", k[i].alg);
+		jsonw_kstr(&w, "state", k[i].state);
+		jsonw_key(&w, "not_after");
+		if (k[i].not_after != 0)
+			jsonw_time(&w, k[i].not_after);
+		else
+			jsonw_null(&w);
+		jsonw_ktime(&w, "created_at", k[i].created_at);
+		jsonw_ktime(&w, "updated_at", k[i].updated_at);
+		jsonw_obj_end(&w);
+	}
+	jsonw_arr_end(&w);
+	jsonw_key(&w, "next_page_token");
+	jsonw_null(&w);
+	jsonw_obj_end(&w);
+	return OK;
+}
+
+enum err op_key_list(struct ctl *c, struct request *r, struct fail *f)
+{
+	return keys_reply(c, r, f);
+}
+
+enum err op_key_rotate(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct write w;
+	struct jsonw j;
+	struct str kid;
+	enum err e;
+
+	write_init(&w, &r->arena, clock_wall());
+	e = signing_key_rotate(&w, c->store, c->seal, c->config->auth_access_ttl + CLOCK_SLACK, &kid, f);
+	if (e != OK)
+		return e;
+	j = request_json(r, 200);
+	jsonw_obj(&j);
+	jsonw_kstr(&j, "kid", kid);
+	jsonw_kz(&j, "state", "active");
+	jsonw_obj_end(&j);
+	return commit(c, r, &w, f);
+}
+
+/* ---- status --------------------------------------------------------------------------------- */
+
+static void write_feed(struct jsonw *w, const struct feed *feed)
+{
+	struct feed_stats s;
+
+	feed_stats(feed, &s);
+	jsonw_key(w, "feed");
+	jsonw_obj(w);
+	jsonw_kint(w, "seq", feed_seq(feed));
+	jsonw_kint(w, "age_ms", feed_age(feed) / CLOCK_MS);
+	jsonw_kint(w, "errors", (int64_t)s.errors);
+	jsonw_kbool(w, "nats_connected", s.nats_connected);
+	jsonw_obj_end(w);
+}
+
+enum err op_status(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct route_table *routes = c->routes(c);
+	const char *failing = c->not_ready(c);
+	struct jsonw w = request_json(r, 200);
+
+	(void)f;
+	jsonw_obj(&w);
+	jsonw_kz(&w, "status", failing == NULL ? "ok" : failing);
+	jsonw_kz(&w, "version", GW_VERSION);
+	jsonw_kid(&w, "replica", c->replica);
+	jsonw_ktime(&w, "time", clock_wall());
+	jsonw_kz(&w, "store", store_is_rqlite(c->store) ? "rqlite" : "sqlite");
+	write_feed(&w, c->feed);
+	jsonw_key(&w, "routing");
+	jsonw_obj(&w);
+	jsonw_kz(&w, "source", c->config->routing_source);
+	jsonw_kint(&w, "revision", routes != NULL ? route_table_revision(routes) : 0);
+	jsonw_obj_end(&w);
+	jsonw_kint(&w, "password_hash_queue", (int64_t)hasher_waiting(c->hasher));
+	jsonw_obj_end(&w);
+	route_table_unref(routes);
+	return OK;
+}
