@@ -378,7 +378,9 @@ enum err op_routing_rollback(struct ctl *c, struct request *r, struct fail *f)
 
 enum err op_routing_reload(struct ctl *c, struct request *r, struct fail *f)
 {
-	enum err e = c->reload_routing(c, f);
+	enum err e = body_none(r, f);
 
+	if (e == OK)
+		e = c->reload_routing(c, f);
 	return e == OK ? snapshot_reply(c, r, f) : e;
 }

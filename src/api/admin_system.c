@@ -1,4 +1,5 @@
 /* /admin/authz/explain, /admin/keys and /admin/status */
+#include "api/body.h"
 #include "api/commit.h"
 #include "api/ctl.h"
 #include "api/handlers.h"
@@ -122,8 +123,10 @@ enum err op_key_rotate(struct ctl *c, struct request *r, struct fail *f)
 	struct write w;
 	struct jsonw j;
 	struct str kid;
-	enum err e;
+	enum err e = body_none(r, f);
 
+	if (e != OK)
+		return e;
 	write_init(&w, &r->arena, clock_wall());
 	e = signing_key_rotate(&w, c->store, c->seal, c->config->auth_access_ttl + CLOCK_SLACK, &kid, f);
 	if (e != OK)

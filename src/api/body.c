@@ -249,3 +249,11 @@ enum err body_read(struct request *r, const struct body_field *fields, void *out
 		return fail_code(f, e);
 	return body_object(root, fields, "", out, size, f);
 }
+
+enum err body_none(struct request *r, struct fail *f)
+{
+	static const struct body_field none[] = { { NULL } };
+	char nothing[1];
+
+	return body_read(r, none, nothing, sizeof nothing, f);
+}

@@ -70,6 +70,8 @@ enum err body_read(struct request *r, const struct body_field *fields, void *out
 /* The same for one object inside of a body; `path` is put before field names ("rights[0]"). */
 enum err body_object(struct json_t *object, const struct body_field *fields, const char *path,
     void *out, size_t size, struct fail *f);
+/* For operations whose body has no members: empty, or an empty object. */
+enum err body_none(struct request *r, struct fail *f);
 /* The body as it is, for documents whose form others know. An empty one is E_BAD_JSON. *root is borrowed
  * from the request. */
 enum err body_document(struct request *r, struct json_t **root, struct fail *f);
