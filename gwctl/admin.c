@@ -23,23 +23,6 @@ static enum err print_made(struct gwctl *g, struct id id, const char *email)
 	return e;
 }
 
-static enum err get_password(const struct gwctl *g, struct secret *out, struct fail *f)
-{
-	const char *file = gwctl_arg(g, "--password-file");
-	struct secret again = { 0 };
-	enum err e;
-
-	if (file != NULL)
-		return prompt_secret_file(file, out, f);
-	e = prompt_secret("password of the first platform admin", out, f);
-	if (e == OK)
-		e = prompt_secret("again", &again, f);
-	if (e == OK && !secret_eq(str_n((char *)out->p, out->n), str_n((char *)again.p, again.n)))
-		e = fail_set(f, E_LOCAL, "the passwords differ");
-	secret_release(&again);
-	return e;
-}
-
 static enum err init(struct gwctl *g, const struct config *c, struct store *s, struct fail *f)
 {
 	struct password_params params = {
@@ -47,10 +30,11 @@ static enum err init(struct gwctl *g, const struct config *c, struct store *s, s
 		.iterations = (uint32_t)c->auth_argon2_iterations,
 		.parallelism = (uint32_t)c->auth_argon2_parallelism,
 	};
-	const char *email = gwctl_arg(g, "--email");
+	const char *email = gwctl_arg(g, "--email"), *file = gwctl_arg(g, "--password-file");
 	struct secret password = { 0 };
 	struct id id;
-	enum err e = get_password(g, &password, f);
+	enum err e = file != NULL ? prompt_secret_file(file, &password, f) :
+	    prompt_new_secret("password of the first platform admin", &password, f);
 
 	if (e == OK)
 		e = iam_admin_init(s, str_c(email), str_n((char *)password.p, password.n), &params,

@@ -32,6 +32,7 @@ struct arg {
 	enum arg_to to;
 	const char *field; /* in query or body */
 	bool required, many;
+	bool ask;          /* a secret that is asked for when it is not given */
 	const char *words; /* "json|yaml": the only values; NULL: any */
 	const char *help;
 };

@@ -67,6 +67,19 @@ enum err prompt_secret(const char *question, struct secret *out, struct fail *f)
 	return e;
 }
 
+enum err prompt_new_secret(const char *question, struct secret *out, struct fail *f)
+{
+	struct secret again = { 0 };
+	enum err e = prompt_secret(question, out, f);
+
+	if (e == OK)
+		e = prompt_secret("again", &again, f);
+	if (e == OK && !secret_eq(str_n((char *)out->p, out->n), str_n((char *)again.p, again.n)))
+		e = fail_set(f, E_LOCAL, "the two differ");
+	secret_release(&again);
+	return e;
+}
+
 enum err prompt_line(const char *question, char **out, struct fail *f)
 {
 	char line[MAX_LINE];

@@ -11,6 +11,8 @@
 bool prompt_possible(void);
 /* A line without echo from /dev/tty. E_LOCAL when there is no terminal or it was cancelled. */
 enum err prompt_secret(const char *question, struct secret *out, struct fail *f);
+/* Twice, and the same both times: for new secrets. */
+enum err prompt_new_secret(const char *question, struct secret *out, struct fail *f);
 /* A visible line; heap text. */
 enum err prompt_line(const char *question, char **out, struct fail *f);
 /* The first line of a file; "-" is stdin. E_LOCAL. */

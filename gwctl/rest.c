@@ -93,15 +93,17 @@ static json_t *grant(const char *text)
 	    resource.n) : json_pack("{ss%}", "right", right.p, right.n);
 }
 
-static enum err secret_value(const char *file, json_t **out, struct fail *f)
+/* file NULL: from the person at the terminal. */
+static enum err secret_value(const struct arg *a, const char *file, json_t **out, struct fail *f)
 {
 	struct secret s = { 0 };
-	enum err e = prompt_secret_file(file, &s, f);
+	enum err e = file != NULL ? prompt_secret_file(file, &s, f) :
+	    prompt_new_secret(a->field, &s, f);
 
 	if (e == OK) {
 		*out = json_stringn((char *)s.p, s.n);
 		if (*out == NULL)
-			e = fail_set(f, E_USAGE, "%s: not UTF-8", file);
+			e = fail_set(f, E_USAGE, "%s: not UTF-8", a->field);
 	}
 	secret_release(&s);
 	return e;
@@ -127,7 +129,7 @@ static enum err body_value(struct gwctl *g, const struct arg *a, const char *val
 		*out = grant(value);
 		break;
 	case ARG_SECRET:
-		return secret_value(value, out, f);
+		return secret_value(a, value, out, f);
 	case ARG_TEXT:
 	case ARG_USER:
 	case ARG_PRINCIPAL:
@@ -157,7 +159,22 @@ static enum err add_member(json_t *body, const struct arg *a, json_t *v_taken, s
 	return json_array_append_new(list, v_taken) == 0 ? OK : nomem(f);
 }
 
-/* NULL when no argument goes into one and the row has none. */
+static enum err ask_for_secrets(struct gwctl *g, json_t *body, struct fail *f)
+{
+	json_t *v = NULL;
+	enum err e = OK;
+
+	for (const struct arg *a = g->args.cmd->args; e == OK && a != NULL && a->name != NULL; a++) {
+		if (!a->ask || args_has(&g->args, a->name))
+			continue;
+		e = secret_value(a, NULL, &v, f);
+		if (e == OK)
+			e = add_member(body, a, v, f);
+	}
+	return e;
+}
+
+/* NULL for methods that have none. */
 static enum err make_body(struct gwctl *g, json_t **out, struct fail *f)
 {
 	const struct command *c = g->args.cmd;
@@ -175,11 +192,9 @@ static enum err make_body(struct gwctl *g, json_t **out, struct fail *f)
 		if (e == OK)
 			e = add_member(body, a, v, f);
 	}
-	if (e == OK && (strcmp(c->method, "GET") == 0 || strcmp(c->method, "DELETE") == 0)) {
-		json_decref(body);
-		return OK;
-	}
 	if (e == OK)
+		e = ask_for_secrets(g, body, f);
+	if (e == OK && strcmp(c->method, "DELETE") != 0)
 		*out = body;
 	else
 		json_decref(body);

@@ -4,6 +4,7 @@
 #include "base/rnd.h"
 #include "base/secret.h"
 #include "crypto/password.h"
+#include "crypto/password_policy.h"
 #include "iam/assignment.h"
 #include "iam/email.h"
 #include "iam/user.h"
@@ -11,7 +12,7 @@
 
 #define ARENA_MAX (256u << 10)
 
-static enum err hash(struct str password, const struct password_params *params,
+static enum err hash(struct str password, struct str email, const struct password_params *params,
     char phc[PASSWORD_PHC_LEN], struct fail *f)
 {
 	unsigned char salt[16];
@@ -20,6 +21,8 @@ static enum err hash(struct str password, const struct password_params *params,
 
 	buf_init(&normal, 4096);
 	e = password_normalise(password, PASSWORD_MIN, PASSWORD_MAX, &normal, f);
+	if (e == OK)
+		e = password_policy_check(buf_str(&normal), email, STR_NONE, f);
 	rnd_bytes(salt, sizeof salt);
 	if (e == OK)
 		e = password_hash(buf_str(&normal), params, salt, phc);
@@ -61,7 +64,7 @@ enum err iam_admin_init(struct store *s, struct str email, struct str password,
 	if (e == E_INVALID_FIELD)
 		fail_set(f, e, "'%.*s' is not an e-mail address", STR_ARG(email));
 	if (e == OK)
-		e = hash(password, params, phc, f);
+		e = hash(password, email, params, phc, f);
 	if (e == OK) {
 		u.phc = str_c(phc);
 		e = make(s, &a, &u, fold, now, f);

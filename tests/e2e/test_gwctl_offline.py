@@ -1,0 +1,201 @@
+"""gwctl without a server: the store's schema, the first platform admin, usage, help, completion."""
+import json
+import os
+import pty
+import select
+import subprocess
+
+import pytest
+
+from harness.gateway import ADMIN_PASSWORD, Gateway
+from harness.paths import GWCTL, program
+from harness.wait import until
+
+
+@pytest.fixture
+def g(tmp_path):
+    """A gateway that was never started: only its directory and gwctl."""
+    return Gateway(tmp_path / "gateway", start=False)
+
+
+@pytest.fixture(params=["sqlite", "rqlite"])
+def store(request, g):
+    return g.store_url if request.param == "sqlite" else request.getfixturevalue("rqlite3").store_url
+
+
+class Terminal:
+    """gwctl on a terminal of its own."""
+
+    def __init__(self, g, *args, env=None):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvpe(program(GWCTL), ["gwctl", *map(str, args)],
+                       {**os.environ, **g.env, "LC_ALL": "C.UTF-8", **(env or {})})
+        self.seen = ""
+
+    def expect(self, text):
+        def look():
+            if select.select([self.fd], [], [], 0)[0]:
+                try:
+                    self.seen += os.read(self.fd, 65536).decode()
+                except OSError:  # the other side is closed
+                    pass
+            return text in self.seen
+        until(look, 10, f"{text!r} on the terminal")
+        return self
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+        return self
+
+    def wait(self):
+        while True:
+            try:
+                more = os.read(self.fd, 65536)
+            except OSError:
+                break
+            if not more:
+                break
+            self.seen += more.decode()
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+# ---- db ---------------------------------------------------------------------------------------------
+
+def test_migrate_status_check(g, store):
+    p = g.gwctl("db", "check", "--store", store, check=False)
+    assert p.returncode in (1, 6) and p.stderr
+    first = g.gwctl("-o", "json", "db", "migrate", "--store", store).json()["items"]
+    assert [m["version"] for m in first] == list(range(1, len(first) + 1)) and len(first) >= 1
+    assert g.gwctl("-o", "json", "db", "migrate", "--store", store).json()["items"] == []
+    status = g.gwctl("-o", "json", "db", "status", "--store", store).json()["items"]
+    assert {m["state"] for m in status} == {"applied"}
+    assert g.gwctl("-o", "json", "db", "check", "--store", store).json()["schema"] == "ok"
+    lines = g.gwctl("db", "status", "--store", store).stdout.splitlines()
+    assert len(lines) == len(first) and lines[0].split("\t")[:3] == ["1", "core", "applied"]
+
+
+def test_dry_run_migrates_nothing(g):
+    assert g.gwctl("db", "migrate", "--store", g.store_url, "--dry-run", check=False).returncode == 6
+    assert not os.path.exists(g.directory / "gateway.db")
+
+
+def test_store_from_configuration_and_environment(g):
+    path = g.write("gateway.yaml", f"store:\n  url: {g.store_url}\n")
+    g.gwctl("db", "migrate", "--config", path)
+    g.gwctl("db", "check", env={"GATEWAYD_STORE_URL": g.store_url})
+    p = g.gwctl("db", "check", check=False)
+    assert p.returncode == 2 and "--store URL" in p.stderr
+    p = g.gwctl("db", "check", "--store", "postgres:x", check=False)
+    assert p.returncode == 2 and "sqlite:" in p.stderr
+
+
+# ---- admin ------------------------------------------------------------------------------------------
+
+def test_first_admin_and_no_second(g, store):
+    args = ["admin", "init", "--store", store, "--email", "Ann@example.test", "--password-file"]
+    p = g.gwctl(*args, g.directory / "admin-password", check=False)
+    assert p.returncode == 1 and "gwctl db migrate" in p.stderr
+    g.gwctl("db", "migrate", "--store", store)
+    p = g.gwctl(*args, "-", stdin="short\n", check=False)
+    assert p.returncode == 2 and "password" in p.stderr
+    made = g.gwctl("-o", "json", *args, g.directory / "admin-password").json()
+    assert made["email"] == "Ann@example.test" and len(made["id"]) == 36
+    p = g.gwctl("-o", "json", "admin", "init", "--store", store, "--email", "bob@example.test",
+                "--password-file", "-", stdin=ADMIN_PASSWORD + "\n", check=False)
+    assert p.returncode == 5 and json.loads(p.stderr)["code"] == "conflict" and p.stdout == ""
+
+
+def test_bad_address(g):
+    g.gwctl("db", "migrate", "--store", g.store_url)
+    p = g.gwctl("admin", "init", "--store", g.store_url, "--email", "nobody", "--password-file",
+                g.directory / "admin-password", check=False)
+    assert p.returncode == 2 and "nobody" in p.stderr
+
+
+def test_password_from_terminal(g):
+    g.gwctl("db", "migrate", "--store", g.store_url)
+    args = ["admin", "init", "--store", g.store_url, "--email", "ann@example.test"]
+    t = Terminal(g, *args).expect("admin: ").type(ADMIN_PASSWORD + "\r").expect("again: ").type("other\r")
+    assert t.wait() == 1 and "differ" in t.seen and ADMIN_PASSWORD not in t.seen
+    t = Terminal(g, *args).expect("admin: ").type("\x03")
+    assert t.wait() == 1 and "cancelled" in t.seen
+    t = Terminal(g, *args).expect("admin: ").type(ADMIN_PASSWORD + "x\x7f\r").expect("again: ")
+    t.type(ADMIN_PASSWORD + "\r")
+    assert t.wait() == 0 and "ann@example.test" in t.seen and ADMIN_PASSWORD not in t.seen
+
+
+def test_no_terminal_to_ask_at(g):
+    p = subprocess.run([program(GWCTL), "admin", "init", "--store", g.store_url, "--email", "a@b.test"],
+                       stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True,
+                       env={**os.environ, **g.env})
+    assert p.returncode in (1, 2) and p.stderr
+
+
+# ---- usage ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("args,want", [
+    (["usr", "list"], "did you mean 'user'?"),
+    (["user", "lst"], "did you mean 'list'?"),
+    (["user", "list", "--limt", "3"], "did you mean '--limit'?"),
+    (["login", "--email", "a@b.c", "--password", "x"], "--password-file"),
+    ([], "usage: gwctl"),
+    (["user"], "usage: gwctl user"),
+    (["tenant", "list"], "--server URL"),
+    (["--server", "127.0.0.1:1", "tenant", "list"], "http://"),
+    (["--server", "http://u:secret@h", "tenant", "list"], "password"),
+    (["--context", "none", "tenant", "list"], "no context 'none'"),
+])
+def test_usage(g, args, want):
+    p = g.gwctl(*args, check=False)
+    assert p.returncode == 2 and want in p.stderr and p.stdout == ""
+    assert "secret" not in p.stderr
+
+
+def test_help_at_every_level(g):
+    top = g.gwctl("--help").stdout
+    for noun in ["login", "whoami", "context", "tenant", "user", "role", "assignment", "routing", "db", "admin"]:
+        assert f"  {noun} " in top
+        text = g.gwctl(noun, "--help").stdout
+        assert text.startswith(f"usage: gwctl {noun}")
+    rows = g.gwctl("--dump", "commands").stdout.splitlines()
+    for row in rows:
+        if row.startswith("\t"):
+            continue
+        words = row.split("\t")[0].split()
+        verb = [w for w in words[1:2] if w[0].islower()]
+        assert g.gwctl(words[0], *verb, "--help").stdout.startswith(f"usage: gwctl {row.split(chr(9))[0]}")
+
+
+def test_unreachable(g):
+    p = g.gwctl("--server", "http://127.0.0.1:9", "login", "--email", "a@b.c", "--password-file", "-", stdin="x\n",
+                check=False)
+    assert p.returncode == 6 and "127.0.0.1:9" in p.stderr
+    p = g.gwctl("--server", "http://127.0.0.1:9", "tenant", "list", check=False)
+    assert p.returncode == 3 and "gwctl login" in p.stderr
+
+
+def test_completion(g):
+    def complete(*words):
+        return g.gwctl("--complete", *words).stdout.split()
+    assert "user" in complete("us") and "tenant" not in complete("us")
+    assert complete("user", "cr") == ["create"]
+    assert "--email" in complete("user", "create", "--e")
+    assert complete("routing", "resolve", "--kind", "pro") == ["projection"]
+    assert complete("-o", "js") == ["json", "jsonl"]
+    assert complete("completion", "") == ["bash", "zsh", "fish"]
+    for shell in ["bash", "zsh", "fish"]:
+        assert "gwctl --complete" in g.gwctl("completion", shell).stdout
+
+
+def test_completion_in_bash(g):
+    script = (f'eval "$({program(GWCTL)} completion bash)"; PATH={os.path.dirname(program(GWCTL))}:$PATH; '
+              'COMP_WORDS=(gwctl user cr); COMP_CWORD=2; _gwctl; echo "${COMPREPLY[@]}"')
+    p = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env={**os.environ, **g.env})
+    assert p.stdout.strip() == "create", p.stderr
+
+
+def test_version(g):
+    assert g.gwctl("version").stdout == g.gwctl("--version").stdout
+    assert g.gwctl("version").stdout.startswith("gwctl ")
