@@ -37,7 +37,8 @@ ALL_LDFLAGS = $(LDFLAGS) $(LDHARD) $(SAN)
 # ---- sources -------------------------------------------------------------------------------------
 LIB_SRC  := $(wildcard src/*/*.c)
 PROTO    := $(wildcard schema/proto/*.proto)
-GEN_SRC  := $(patsubst schema/proto/%.proto,$(B)/gen/%.pb-c.c,$(PROTO)) $(B)/gen/migrations.c $(B)/gen/password_common.c
+GEN_SRC  := $(patsubst schema/proto/%.proto,$(B)/gen/%.pb-c.c,$(PROTO)) $(B)/gen/migrations.c $(B)/gen/password_common.c \
+            $(B)/gen/mail_templates.c
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(GEN_SRC:.c=.o)
 LIB      := $(B)/libgateway.a
 GWD_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard gatewayd/*.c))
@@ -71,6 +72,9 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: schema/proto/%.proto | build-deps
 $(B)/gen/migrations.c: tools/embed-sql.sh $(wildcard migrations/*.sql)
 	@mkdir -p $(@D)
 	tools/embed-sql.sh $(sort $(wildcard migrations/*.sql)) > $@
+$(B)/gen/mail_templates.c: tools/embed-mail.sh $(wildcard share/mail/*.txt)
+	@mkdir -p $(@D)
+	tools/embed-mail.sh $(sort $(wildcard share/mail/*.txt)) > $@
 COMMON_PASSWORDS := /usr/lib/python3/dist-packages/zxcvbn/frequency_lists.py
 $(B)/gen/password_common.c: tools/common-passwords.sh | build-deps
 	@mkdir -p $(@D)

@@ -7,7 +7,7 @@ faults=0
 fault() { echo "lint: $*"; faults=$((faults + 1)); }
 
 # base <- obs <- crypto <- ... <- front; a room may include itself and what stands before it.
-rooms=(base obs crypto store request iam authz authn routing upstream proxy api front)
+rooms=(base obs crypto store request iam mail authz authn routing upstream proxy api front)
 declare -A rank
 for i in "${!rooms[@]}"; do rank[${rooms[$i]}]=$i; done
 rank[client]=0 # libgwclient stands on base alone
