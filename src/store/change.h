@@ -2,6 +2,10 @@
  * a thread of each replica reads the rows in order and hands them to `apply`, which returns when
  * every worker has dropped what they name.
  *
+ * The table outlives the reader: rows are trimmed a day after their write, the newest one never, so a
+ * reader that finds the row it applied last knows that it has missed none, and one that does not find
+ * it (it slept for a day, or the store was restored from a backup) drops every cache.
+ *
  * The feed thread is the only one that calls the hooks. feed_sync and feed_poke: any thread that
  * may block (sync) or any thread at all (poke). */
 #ifndef STORE_CHANGE_H
@@ -43,8 +47,8 @@ struct feed;
 struct feed_hooks {
 	void *ctx;
 	/* Applies n changes, in order, after which the state is that of seq; returns when every worker
-	 * has acknowledged. `flush` true: the
-	 * feed has a gap (trimmed rows, restored store): drop every cache. */
+	 * has acknowledged. `flush` true: the feed has a gap, or a change of a kind that only a newer
+	 * release knows: drop every cache. */
 	void (*apply)(void *ctx, const struct change *c, size_t n, bool flush, int64_t seq);
 	/* May be NULL. The feed was read at this wall time up to seq (also when there was nothing). */
 	void (*fresh)(void *ctx, int64_t seq, int64_t wall);
@@ -56,11 +60,14 @@ struct feed_config {
 	struct id replica;     /* to ignore one's own pokes */
 	int64_t from;          /* changes past this seq are applied: what the caller had read before it
 	                          loaded its snapshots (change_seq_stmt) */
+	int64_t keep_us;       /* rows older than this are trimmed; 0: 24 h */
+	int64_t trim_us;       /* between trims; 0: 1 min */
 };
 
-
+/* A NATS server that is not there is no error. */
 enum err feed_start(struct feed **feed, struct store *s, const struct feed_config *c,
     const struct feed_hooks *h, struct fail *f);
+/* Waits for the hooks and for the store call under way (store_stop ends that). */
 void feed_stop(struct feed *feed);
 /* Read now, not at the next poll. Also tells the other replicas (NATS) when `tell`. */
 void feed_poke(struct feed *feed, bool tell);
@@ -68,7 +75,7 @@ void feed_poke(struct feed *feed, bool tell);
  * replica, and pokes the others; E_STATE_STALE when that took longer than timeout. Concurrent
  * callers share one read. */
 enum err feed_sync(struct feed *feed, int64_t timeout_us);
-/* Microseconds since the feed was last read to its end (monotonic). */
+/* Microseconds since the feed was last read to its end and applied (monotonic). */
 int64_t feed_age(const struct feed *feed);
 int64_t feed_seq(const struct feed *feed);
 

@@ -6,349 +6,416 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/heap.h"
-#include "base/id.h"
 #include "base/log.h"
 #include "store/change.h"
 #include "store/poke.h"
 
 #define POLL_DEFAULT (200 * CLOCK_MS)
-#define READ_MAX 1000 /* rows at once */
-#define TRIM_EVERY (600 * CLOCK_SEC)
-#define TRIM_AGE (24 * 3600 * CLOCK_SEC)
+#define RETRY_US (50 * CLOCK_MS) /* after a failed read, when somebody waits */
+#define KEEP_DEFAULT (24 * 3600 * CLOCK_SEC)
+#define TRIM_DEFAULT (60 * CLOCK_SEC)
+#define PAGE 512
+#define AT_UNKNOWN INT64_MIN
+#define MEMORY_MAX (4u << 20)
 
 struct feed {
 	struct store *store;
 	struct feed_hooks hooks;
-	struct poke *nats; /* NULL: none */
-	int64_t poll;
+	struct poke *poke; /* NULL: no NATS */
+	int64_t poll_us, keep_us, trim_us;
 	pthread_t thread;
+	struct arena arena;          /* the thread's, as the next three */
+	struct change page[PAGE];
+	int64_t cursor;              /* the row applied last; 0: none yet */
+	int64_t cursor_at;           /* its time; AT_UNKNOWN: not seen yet */
+	int64_t trimmed;             /* monotonic */
+	atomic_int_fast64_t read_at; /* monotonic: begin of the last read that reached the end */
+	atomic_int_fast64_t seq;
 
-	pthread_mutex_t mu;
-	pthread_cond_t wake, done;
-	bool stop, poked;              /* guarded by mu */
-	uint64_t asked, answered;      /* tickets of feed_sync; guarded by mu */
-	struct feed_stats stats;       /* guarded by mu */
-
-	_Atomic int64_t seq, read_at;  /* read_at: clock_mono */
-	int64_t next_trim;             /* the thread's own */
-	bool failing;                  /* the thread's own: the last read failed */
+	pthread_mutex_t lock; /* what follows */
+	pthread_cond_t wake, synced;
+	bool stop, poked, tell;
+	uint64_t asked, answered; /* feed_sync calls: tickets */
+	struct feed_stats stats;
 };
 
-/* ---- reading (the feed's thread) ----------------------------------------------------------- */
+/* ---- reading, on the feed's thread --------------------------------------------------------- */
 
-static bool parse_kind(struct str s, enum change_kind *out)
+static const struct store_stmt newest_stmt = {
+	.sql = "SELECT seq, at FROM change ORDER BY seq DESC LIMIT 1",
+	.expect = STORE_ANY,
+};
+
+static enum err read_newest(struct feed *feed, int64_t *seq, int64_t *at, struct fail *f)
 {
-	for (int k = CHANGE_PRINCIPAL; k <= CHANGE_CREDENTIAL; k++) {
-		if (!str_eqc(s, change_kind_text((enum change_kind)k)))
-			continue;
-		*out = (enum change_kind)k;
-		return true;
-	}
-	return false;
-}
+	struct store_rows r;
+	enum err e;
 
-/* A kind that this release does not know (a newer replica wrote it) drops every cache. */
-static size_t take_rows(const struct store_rows *rows, struct change *out, bool *unknown)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < rows->nrows; i++) {
-		out[n] = (struct change){ .seq = store_int(rows, i, 0), .key = store_str(rows, i, 2),
-			.at = store_int(rows, i, 3) };
-		if (parse_kind(store_str(rows, i, 1), &out[n].kind))
-			n++;
-		else
-			*unknown = true;
-	}
-	return n;
-}
-
-static void record_lag(struct feed *fd, const struct change *c, size_t n)
-{
-	int64_t now = clock_wall();
-
-	pthread_mutex_lock(&fd->mu);
-	for (size_t i = 0; i < n; i++) {
-		uint64_t us = now > c[i].at ? (uint64_t)(now - c[i].at) : 0;
-		size_t b = sizeof fd->stats.lag_hist / sizeof *fd->stats.lag_hist - 1;
-
-		fd->stats.lag_count++;
-		fd->stats.lag_us_sum += us;
-		if (us > fd->stats.lag_us_max)
-			fd->stats.lag_us_max = us;
-		fd->stats.lag_hist[b]++;
-		while (b-- > 0 && (double)us <= store_duration_bounds[b] * 1e6)
-			fd->stats.lag_hist[b]++;
-	}
-	pthread_mutex_unlock(&fd->mu);
-}
-
-/* Applies one page; *more: there may be another. A row that is missing between what was applied and
- * the first that is there, or a feed shorter than what was applied (a restored store), is a gap. */
-static enum err read_page(struct feed *fd, enum store_level level, struct arena *a, bool *more,
-    struct fail *f)
-{
-	int64_t from = fd->seq, newest;
-	struct store_stmt q[] = {
-		change_seq_stmt,
-		STMT("SELECT seq, kind, key, at FROM change WHERE seq > ? ORDER BY seq LIMIT ?",
-		    SV_INT(from), SV_INT(READ_MAX)),
-	};
-	struct store_rows rows[2];
-	struct change *c;
-	bool flush;
-	size_t n;
-	enum err e = store_read(fd->store, level, q, 2, a, rows, f);
-
+	arena_clear(&feed->arena);
+	e = store_read(feed->store, STORE_LINEAR, &newest_stmt, 1, &feed->arena, &r, f);
 	if (e != OK)
 		return e;
-	newest = store_int(&rows[0], 0, 0);
-	if (newest < from && level != STORE_LINEAR) /* perhaps only an old view: look properly */
-		return read_page(fd, STORE_LINEAR, a, more, f);
-	c = arena_alloc(a, (rows[1].nrows + 1) * sizeof *c);
-	if (c == NULL)
-		return fail_set(f, E_NOMEM, "out of memory");
-	flush = newest < from || (rows[1].nrows > 0 && store_int(&rows[1], 0, 0) != from + 1) ||
-	    (rows[1].nrows == 0 && newest > from);
-	n = take_rows(&rows[1], c, &flush);
-	*more = rows[1].nrows == READ_MAX;
-	if (rows[1].nrows > 0)
-		newest = store_int(&rows[1], rows[1].nrows - 1, 0);
-	if (flush)
-		log_warn("the change feed has a gap: all caches are dropped", LOG_I("from", from),
-		    LOG_I("to", newest));
-	if (n > 0 || flush)
-		fd->hooks.apply(fd->hooks.ctx, c, n, flush, newest);
-	fd->seq = newest;
-	record_lag(fd, c, n);
+	*seq = r.nrows > 0 ? store_int(&r, 0, 0) : 0;
+	*at = r.nrows > 0 ? store_int(&r, 0, 1) : 0;
 	return OK;
 }
 
-static enum err read_all(struct feed *fd, bool sync, struct fail *f)
+static enum change_kind kind_of(struct str text)
 {
-	int64_t began = clock_mono();
+	for (int k = CHANGE_PRINCIPAL; k <= CHANGE_CREDENTIAL; k++)
+		if (str_eqc(text, change_kind_text((enum change_kind)k)))
+			return (enum change_kind)k;
+	return 0;
+}
+
+static void count_lag(struct feed *feed, size_t n)
+{
+	int64_t now = clock_wall();
+
+	pthread_mutex_lock(&feed->lock);
+	for (size_t i = 0; i < n; i++) {
+		int64_t lag = now > feed->page[i].at ? now - feed->page[i].at : 0;
+		struct feed_stats *s = &feed->stats;
+
+		s->lag_count++;
+		s->lag_us_sum += (uint64_t)lag;
+		if ((uint64_t)lag > s->lag_us_max)
+			s->lag_us_max = (uint64_t)lag;
+		for (size_t k = 0; k < 12; k++)
+			s->lag_hist[k] += k == 11 || (double)lag <= store_duration_bounds[k] * 1e6;
+	}
+	pthread_mutex_unlock(&feed->lock);
+}
+
+/* Rows were lost, or the store is another one: whatever is cached may be wrong. The newest row is read
+ * first, so that a change after it is read after the flush. */
+static enum err flush(struct feed *feed, struct fail *f)
+{
+	enum err e = read_newest(feed, &feed->cursor, &feed->cursor_at, f);
+
+	if (e != OK)
+		return e;
+	log_warn("change feed: rows are missing; dropping every cache", LOG_I("seq", feed->cursor));
+	feed->hooks.apply(feed->hooks.ctx, NULL, 0, true, feed->cursor);
+	return OK;
+}
+
+/* Turns rows from `first` on into feed->page. Returns whether one is of a kind that we do not know. */
+static bool fill_page(struct feed *feed, const struct store_rows *r, size_t first, size_t *n)
+{
+	bool unknown = false;
+
+	*n = 0;
+	for (size_t i = first; i < r->nrows; i++) {
+		struct change *c = &feed->page[*n];
+
+		*c = (struct change){ .seq = store_int(r, i, 0), .kind = kind_of(store_str(r, i, 1)),
+			.key = store_str(r, i, 2), .at = store_int(r, i, 3) };
+		feed->cursor = c->seq;
+		feed->cursor_at = c->at;
+		unknown |= c->kind == 0;
+		*n += c->kind != 0;
+	}
+	return unknown;
+}
+
+/* The row applied last comes first again, and must be the same; the very first row has the number 1. */
+static bool has_gap(const struct feed *feed, const struct store_rows *r)
+{
+	if (feed->cursor == 0)
+		return r->nrows > 0 && store_int(r, 0, 0) != 1;
+	if (r->nrows == 0 || store_int(r, 0, 0) != feed->cursor)
+		return true;
+	return feed->cursor_at != AT_UNKNOWN && store_int(r, 0, 3) != feed->cursor_at;
+}
+
+/* Reads and applies one page; *more: there may be another. */
+static enum err read_page(struct feed *feed, enum store_level level, bool *more, struct fail *f)
+{
+	struct store_stmt st = STMT("SELECT seq, kind, key, at FROM change WHERE seq >= ?"
+	    " ORDER BY seq LIMIT 512", SV_INT(feed->cursor));
+	struct store_rows r;
+	size_t n;
+	bool unknown;
+	enum err e;
+
+	arena_clear(&feed->arena);
+	e = store_read(feed->store, level, &st, 1, &feed->arena, &r, f);
+	if (e != OK)
+		return e;
+	*more = r.nrows == PAGE;
+	if (has_gap(feed, &r)) {
+		*more = true; /* what came after the newest row that the flush has seen */
+		/* a node that lags has no such row yet: look properly before all is dropped */
+		return level == STORE_LINEAR ? flush(feed, f) : read_page(feed, STORE_LINEAR, more, f);
+	}
+	if (feed->cursor > 0)
+		feed->cursor_at = store_int(&r, 0, 3);
+	unknown = fill_page(feed, &r, feed->cursor > 0, &n);
+	if (n > 0 || unknown)
+		feed->hooks.apply(feed->hooks.ctx, feed->page, n, unknown, feed->cursor);
+	count_lag(feed, n);
+	return OK;
+}
+
+/* Reads to the end. */
+static enum err read_feed(struct feed *feed, enum store_level level, struct fail *f)
+{
+	int64_t start = clock_mono(), wall = clock_wall();
 	bool more = true;
 	enum err e = OK;
 
-	while (e == OK && more) {
-		struct arena a;
-
-		arena_init(&a, 16 << 20);
-		e = read_page(fd, sync ? STORE_LINEAR : STORE_FRESH, &a, &more, f);
-		arena_release(&a);
-	}
-	if (e == OK) {
-		fd->read_at = began; /* nothing committed before this is missing */
-		if (fd->hooks.fresh != NULL)
-			fd->hooks.fresh(fd->hooks.ctx, fd->seq, clock_wall());
-	}
-	return e;
+	while (e == OK && more)
+		e = read_page(feed, level, &more, f);
+	if (e != OK)
+		return e;
+	feed->seq = feed->cursor;
+	feed->read_at = start;
+	if (feed->hooks.fresh != NULL)
+		feed->hooks.fresh(feed->hooks.ctx, feed->cursor, wall);
+	return OK;
 }
 
-/* Old rows go a few at a time; every replica tries, the store makes it once. */
-static void trim(struct feed *fd)
+/* ---- trimming, on the feed's thread -------------------------------------------------------- */
+
+/* Both replicas do it; whoever comes second finds nothing. A bounded number of rows at a time, looked
+ * for from the old end; the newest row stays, for it is how readers know that they missed none. */
+static enum err trim(struct feed *feed, int64_t now, struct fail *f)
 {
-	int64_t now = clock_wall();
-	struct store_stmt del = STMT("DELETE FROM change WHERE at < ? AND seq < "
-	    "(SELECT min(seq) FROM change) + 5000", SV_INT(now - TRIM_AGE));
-	struct store_batch b = { .op_id = id_new(now), .stmts = &del, .n = 1 };
+	struct store_stmt oldest = STMT("SELECT at FROM change ORDER BY seq LIMIT 1");
+	struct store_stmt st = STMT("DELETE FROM change WHERE seq IN"
+	    " (SELECT seq FROM (SELECT seq, at FROM change ORDER BY seq LIMIT 5000) WHERE at < ?)"
+	    " AND seq < (SELECT max(seq) FROM change)", SV_INT(now - feed->keep_us));
+	struct store_batch b = { id_new(now), &st, 1 };
+	struct store_rows r;
+	enum err e;
+
+	arena_clear(&feed->arena);
+	e = store_read(feed->store, STORE_STALE, &oldest, 1, &feed->arena, &r, f);
+	if (e == OK && r.nrows > 0 && store_int(&r, 0, 0) < now - feed->keep_us)
+		e = store_write(feed->store, &b, NULL, f);
+	return e == OK ? store_tidy(feed->store, now, f) : e;
+}
+
+static void trim_sometimes(struct feed *feed)
+{
 	struct fail f = { 0 };
 
-	if (clock_mono() < fd->next_trim)
+	if (clock_mono() - feed->trimmed < feed->trim_us)
 		return;
-	fd->next_trim = clock_mono() + TRIM_EVERY;
-	if (store_write(fd->store, &b, NULL, &f) != OK || store_tidy(fd->store, now, &f) != OK)
-		log_fail("old changes could not be trimmed", &f);
+	feed->trimmed = clock_mono();
+	if (trim(feed, clock_wall(), &f) != OK)
+		log_fail("change feed: trimming failed", &f);
 	fail_clear(&f);
 }
 
-static void say_health(struct feed *fd, enum err e, const struct fail *f)
+/* ---- the thread ---------------------------------------------------------------------------- */
+
+/* What a turn of the thread has to do. */
+struct turn {
+	uint64_t ticket; /* feed_sync calls up to this one are answered by it */
+	bool wanted;     /* somebody waits */
+	bool tell;
+};
+
+static void send_poke(struct feed *feed)
 {
-	if (e != OK && !fd->failing)
-		log_fail("the change feed cannot be read", f);
-	else if (e == OK && fd->failing)
-		log_info("the change feed can be read again");
-	fd->failing = e != OK;
+	bool sent = feed->poke != NULL && poke_send(feed->poke);
+
+	pthread_mutex_lock(&feed->lock);
+	feed->stats.pokes_sent += sent;
+	pthread_mutex_unlock(&feed->lock);
 }
 
-/* Waits for a poke, a sync or the next poll. False: stop. */
-static bool wait_turn(struct feed *fd, uint64_t *ticket, bool *sync)
+/* Waits for a poke or until `until`. False: stop. */
+static bool wait_turn(struct feed *feed, int64_t until, struct turn *t)
 {
-	int64_t due = clock_mono() + fd->poll;
-	struct timespec until = { (time_t)(due / CLOCK_SEC), (long)(due % CLOCK_SEC * 1000) };
-	bool stop;
+	struct timespec ts = { until / CLOCK_SEC, until % CLOCK_SEC * 1000 };
+	bool go;
+	int rc = 0;
 
-	pthread_mutex_lock(&fd->mu);
-	/* after a failure only time helps: no spinning on those who wait */
-	while (!fd->stop && (fd->failing || (!fd->poked && fd->asked == fd->answered)) &&
-	    pthread_cond_timedwait(&fd->wake, &fd->mu, &until) == 0)
-		;
-	fd->poked = false;
-	*ticket = fd->asked;
-	*sync = fd->asked != fd->answered;
-	fd->stats.polls++;
-	stop = fd->stop;
-	pthread_mutex_unlock(&fd->mu);
-	return !stop;
+	pthread_mutex_lock(&feed->lock);
+	while (!feed->stop && !feed->poked && rc == 0)
+		rc = pthread_cond_clockwait(&feed->wake, &feed->lock, CLOCK_MONOTONIC, &ts);
+	*t = (struct turn){ feed->asked, feed->asked != feed->answered, feed->tell };
+	feed->poked = feed->tell = false;
+	go = !feed->stop;
+	pthread_mutex_unlock(&feed->lock);
+	return go;
 }
 
-static void *thread_main(void *arg)
+static void end_turn(struct feed *feed, const struct turn *t, enum err e)
 {
-	struct feed *fd = arg;
-	uint64_t ticket;
-	bool sync;
+	pthread_mutex_lock(&feed->lock);
+	feed->stats.polls++;
+	feed->stats.errors += e != OK;
+	if (e == OK) {
+		feed->answered = t->ticket;
+		pthread_cond_broadcast(&feed->synced);
+	}
+	pthread_mutex_unlock(&feed->lock);
+}
 
-	while (wait_turn(fd, &ticket, &sync)) {
+static void *feed_thread(void *arg)
+{
+	struct feed *feed = arg;
+	int64_t until = clock_mono() + feed->poll_us;
+	bool failing = false;
+	struct turn t;
+
+	while (wait_turn(feed, until, &t)) {
 		struct fail f = { 0 };
-		enum err e = read_all(fd, sync, &f);
+		enum err e;
 
-		say_health(fd, e, &f);
+		if (t.tell)
+			send_poke(feed);
+		e = read_feed(feed, t.wanted ? STORE_LINEAR : STORE_FRESH, &f);
+		end_turn(feed, &t, e);
+		if (e != OK && !failing)
+			log_fail("change feed: cannot be read", &f);
+		if (e == OK && failing)
+			log_info("change feed: is read again", LOG_I("seq", feed->cursor));
+		failing = e != OK;
 		fail_clear(&f);
-		pthread_mutex_lock(&fd->mu);
-		fd->stats.errors += e != OK;
-		if (e == OK) {
-			fd->answered = ticket;
-			pthread_cond_broadcast(&fd->done);
-		}
-		pthread_mutex_unlock(&fd->mu);
 		if (e == OK)
-			trim(fd);
+			trim_sometimes(feed);
+		until = clock_mono() + (e != OK && t.wanted ? RETRY_US : feed->poll_us);
 	}
 	return NULL;
 }
 
 /* ---- callers ------------------------------------------------------------------------------- */
 
-static void poked_cb(void *arg)
+void feed_poke(struct feed *feed, bool tell)
 {
-	struct feed *fd = arg;
-
-	pthread_mutex_lock(&fd->mu);
-	fd->stats.pokes_received++;
-	fd->poked = true;
-	pthread_cond_signal(&fd->wake);
-	pthread_mutex_unlock(&fd->mu);
+	pthread_mutex_lock(&feed->lock);
+	feed->poked = true;
+	feed->tell |= tell;
+	pthread_cond_signal(&feed->wake);
+	pthread_mutex_unlock(&feed->lock);
 }
 
-static void init_sync(struct feed *fd)
+enum err feed_sync(struct feed *feed, int64_t timeout_us)
 {
-	pthread_condattr_t attr;
+	int64_t t = clock_mono() + timeout_us;
+	struct timespec until = { t / CLOCK_SEC, t % CLOCK_SEC * 1000 };
+	uint64_t ticket;
+	bool done;
+	int rc = 0;
 
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_mutex_init(&fd->mu, NULL);
-	pthread_cond_init(&fd->wake, &attr);
-	pthread_cond_init(&fd->done, &attr);
-	pthread_condattr_destroy(&attr);
+	pthread_mutex_lock(&feed->lock);
+	ticket = ++feed->asked;
+	feed->poked = feed->tell = true;
+	pthread_cond_signal(&feed->wake);
+	while (feed->answered < ticket && !feed->stop && rc == 0)
+		rc = pthread_cond_clockwait(&feed->synced, &feed->lock, CLOCK_MONOTONIC, &until);
+	done = feed->answered >= ticket;
+	pthread_mutex_unlock(&feed->lock);
+	return done ? OK : E_STATE_STALE;
 }
 
-static void free_feed(struct feed *fd)
+int64_t feed_age(const struct feed *feed)
 {
-	poke_free(fd->nats);
-	pthread_cond_destroy(&fd->wake);
-	pthread_cond_destroy(&fd->done);
-	pthread_mutex_destroy(&fd->mu);
-	heap_free(fd);
+	return clock_mono() - feed->read_at;
+}
+
+int64_t feed_seq(const struct feed *feed)
+{
+	return feed->seq;
+}
+
+void feed_stats(const struct feed *feed, struct feed_stats *out)
+{
+	pthread_mutex_t *lock = (pthread_mutex_t *)&feed->lock;
+
+	pthread_mutex_lock(lock);
+	*out = feed->stats;
+	pthread_mutex_unlock(lock);
+	out->nats_connected = feed->poke != NULL && poke_connected(feed->poke);
+}
+
+/* ---- start and stop ------------------------------------------------------------------------ */
+
+static void poked_by_another(void *ctx)
+{
+	struct feed *feed = ctx;
+
+	pthread_mutex_lock(&feed->lock);
+	feed->stats.pokes_received++;
+	pthread_mutex_unlock(&feed->lock);
+	feed_poke(feed, false);
+}
+
+static void feed_free(struct feed *feed)
+{
+	poke_stop(feed->poke);
+	arena_release(&feed->arena);
+	pthread_mutex_destroy(&feed->lock);
+	pthread_cond_destroy(&feed->wake);
+	pthread_cond_destroy(&feed->synced);
+	heap_free(feed);
+}
+
+/* Signals are the main thread's. */
+static enum err start_thread(struct feed *feed, struct fail *f)
+{
+	sigset_t all, old;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&feed->thread, NULL, feed_thread, feed);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc != 0)
+		return fail_set(f, E_NOMEM, "the feed's thread could not be started");
+	pthread_setname_np(feed->thread, "feed");
+	return OK;
 }
 
 enum err feed_start(struct feed **out, struct store *s, const struct feed_config *c,
     const struct feed_hooks *h, struct fail *f)
 {
-	struct feed *fd = heap_zalloc(sizeof *fd);
-	sigset_t all, old;
+	struct feed *feed = heap_zalloc(sizeof *feed);
+	struct poke_hooks ph = { feed, poked_by_another };
 	enum err e = OK;
-	int rc;
 
-	if (fd == NULL)
-		return fail_set(f, E_NOMEM, "out of memory");
-	fd->store = s;
-	fd->hooks = *h;
-	fd->poll = c->poll_us > 0 ? c->poll_us : POLL_DEFAULT;
-	fd->seq = c->from;
-	fd->read_at = clock_mono();
-	fd->next_trim = clock_mono() + TRIM_EVERY;
-	fd->poked = true; /* read at once */
-	init_sync(fd);
+	*out = NULL;
+	if (feed == NULL)
+		return fail_set(f, E_NOMEM, "%s", "");
+	feed->store = s;
+	feed->hooks = *h;
+	feed->poll_us = c->poll_us > 0 ? c->poll_us : POLL_DEFAULT;
+	feed->keep_us = c->keep_us > 0 ? c->keep_us : KEEP_DEFAULT;
+	feed->trim_us = c->trim_us > 0 ? c->trim_us : TRIM_DEFAULT;
+	feed->seq = feed->cursor = c->from;
+	feed->cursor_at = AT_UNKNOWN;
+	feed->read_at = feed->trimmed = clock_mono();
+	feed->poked = true; /* read at once */
+	arena_init(&feed->arena, MEMORY_MAX);
+	pthread_mutex_init(&feed->lock, NULL);
+	pthread_cond_init(&feed->wake, NULL);
+	pthread_cond_init(&feed->synced, NULL);
 	if (c->nats_url != NULL)
-		e = poke_new(c->nats_url, c->replica, poked_cb, fd, &fd->nats, f);
+		e = poke_start(&feed->poke, c->nats_url, c->replica, &ph, f);
+	if (e == OK)
+		e = start_thread(feed, f);
 	if (e != OK) {
-		free_feed(fd);
+		feed_free(feed);
 		return e;
 	}
-	sigfillset(&all); /* signals are the main thread's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&fd->thread, NULL, thread_main, fd);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc != 0) {
-		free_feed(fd);
-		return fail_set(f, E_NOMEM, "the feed's thread could not be started");
-	}
-	pthread_setname_np(fd->thread, "feed");
-	*out = fd;
+	*out = feed;
 	return OK;
 }
 
-void feed_stop(struct feed *fd)
+void feed_stop(struct feed *feed)
 {
-	if (fd == NULL)
+	if (feed == NULL)
 		return;
-	pthread_mutex_lock(&fd->mu);
-	fd->stop = true;
-	pthread_cond_broadcast(&fd->wake);
-	pthread_cond_broadcast(&fd->done);
-	pthread_mutex_unlock(&fd->mu);
-	pthread_join(fd->thread, NULL);
-	free_feed(fd);
-}
-
-void feed_poke(struct feed *fd, bool tell)
-{
-	pthread_mutex_lock(&fd->mu);
-	fd->poked = true;
-	fd->stats.pokes_sent += tell && fd->nats != NULL;
-	pthread_cond_signal(&fd->wake);
-	pthread_mutex_unlock(&fd->mu);
-	if (tell && fd->nats != NULL)
-		poke_send(fd->nats);
-}
-
-enum err feed_sync(struct feed *fd, int64_t timeout_us)
-{
-	int64_t due = clock_mono() + timeout_us;
-	struct timespec until = { (time_t)(due / CLOCK_SEC), (long)(due % CLOCK_SEC * 1000) };
-	uint64_t ticket;
-	bool ok;
-	int rc = 0;
-
-	if (fd->nats != NULL)
-		poke_send(fd->nats);
-	pthread_mutex_lock(&fd->mu);
-	fd->stats.pokes_sent += fd->nats != NULL;
-	ticket = ++fd->asked;
-	pthread_cond_signal(&fd->wake);
-	while (fd->answered < ticket && !fd->stop && rc == 0)
-		rc = pthread_cond_timedwait(&fd->done, &fd->mu, &until);
-	ok = fd->answered >= ticket;
-	pthread_mutex_unlock(&fd->mu);
-	return ok ? OK : E_STATE_STALE;
-}
-
-int64_t feed_age(const struct feed *fd)
-{
-	return clock_mono() - fd->read_at;
-}
-
-int64_t feed_seq(const struct feed *fd)
-{
-	return fd->seq;
-}
-
-void feed_stats(const struct feed *fd, struct feed_stats *out)
-{
-	struct feed *m = (struct feed *)fd; /* the mutex alone is touched */
-
-	pthread_mutex_lock(&m->mu);
-	*out = fd->stats;
-	pthread_mutex_unlock(&m->mu);
-	out->nats_connected = fd->nats != NULL && poke_connected(fd->nats);
+	pthread_mutex_lock(&feed->lock);
+	feed->stop = true;
+	pthread_cond_broadcast(&feed->wake);
+	pthread_cond_broadcast(&feed->synced);
+	pthread_mutex_unlock(&feed->lock);
+	pthread_join(feed->thread, NULL);
+	feed_free(feed);
 }

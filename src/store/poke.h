@@ -1,5 +1,6 @@
-/* Pokes between replicas over NATS: "there is something new, read now". They carry no state, so a lost
- * one costs at most one poll of the feed, and NATS being away is never an error. */
+/* Pokes between replicas over NATS: "read the feed now". They carry no state; one that is lost costs
+ * a poll. A server that is away is waited for without end, and is no error. `on_poke` is
+ * called on threads of libnats; poke_send: any thread. */
 #ifndef STORE_POKE_H
 #define STORE_POKE_H
 
@@ -10,13 +11,18 @@
 
 struct poke;
 
-/* Connects in the background and for ever. `cb` runs on a thread of libnats when another replica pokes:
- * it must not block. */
-enum err poke_new(const char *url, struct id replica, void (*cb)(void *arg), void *arg,
-    struct poke **out, struct fail *f);
-void poke_free(struct poke *p);
-/* Any thread; does not wait for the network. */
-void poke_send(struct poke *p);
-bool poke_connected(struct poke *p);
+struct poke_hooks {
+	void *ctx;
+	void (*on_poke)(void *ctx); /* another replica wrote, or the server is back */
+};
+
+/* url: one or more of nats://host:port, separated by commas. E_CONFIG when it is none. */
+enum err poke_start(struct poke **p, const char *url, struct id replica,
+    const struct poke_hooks *h, struct fail *f);
+/* Returns when no hook runs or will run any more. */
+void poke_stop(struct poke *p);
+/* False when the server is away. */
+bool poke_send(struct poke *p);
+bool poke_connected(const struct poke *p);
 
 #endif
