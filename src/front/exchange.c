@@ -130,6 +130,33 @@ void exchange_finish(struct exchange *x)
 	exchange_drop(x);
 }
 
+void exchange_gone(struct exchange *x)
+{
+	void (*on_gone)(struct request *) = x->r.on_gone;
+
+	if (x->r.client_gone)
+		return;
+	x->r.client_gone = true;
+	x->r.on_gone = NULL;
+	if (on_gone != NULL && !x->answered)
+		on_gone(&x->r);
+}
+
+void exchange_lost(struct exchange *x, bool sent)
+{
+	if (!x->started) {
+		exchange_drop(x);
+	} else if (x->answered) {
+		x->r.client_gone |= !sent;
+		exchange_finish(x);
+	} else if (!x->complete) {
+		x->r.client_gone = true;
+		step_done(request_fail_code(&x->r, E_BAD_REQUEST)); /* for the log; respond ends it */
+	} else {
+		exchange_gone(x);
+	}
+}
+
 /* An answer before api_start has seen the request. */
 static void refuse(struct exchange *x, enum err e)
 {

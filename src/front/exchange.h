@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "front/check.h"
 #include "front/deadline.h"
+#include "front/grpc.h"
 #include "request/request.h"
 
 struct api;
@@ -26,6 +27,7 @@ struct exchange {
 	struct stock *stock;
 	struct exchange *next, *prev; /* spare ones; or the exchanges of one HTTP/2 connection */
 	bool started;  /* api_start was called: respond will come, or has come */
+	bool complete; /* the body is here, api_run was called */
 	bool answered; /* respond has come */
 	uint64_t length; /* of the body, as the head says; CHECK_CHUNKED: it does not say */
 	size_t sent;   /* bytes of the reply's body that have gone out */
@@ -33,7 +35,6 @@ struct exchange {
 		struct {
 			struct http1_conn *conn; /* NULL: the connection is gone */
 			struct check_head head;
-			bool final;      /* the body is complete, api_run was called or is not wanted */
 			bool queued;     /* the response is libmicrohttpd's */
 			bool parked;     /* waits, in libmicrohttpd's hands */
 			bool suspended;  /* waits, out of libmicrohttpd's hands */
@@ -43,13 +44,14 @@ struct exchange {
 		struct {
 			struct http2_conn *conn; /* NULL: the connection is gone */
 			int32_t stream;
+			bool closed;         /* the stream is, but a step still works for it */
 			enum err fault;      /* of the header block */
 			size_t header_bytes;
-			bool headed;         /* the header block is complete */
+			size_t held;         /* bytes of flow control that it has taken */
+			size_t progress;     /* bytes of body, when the deadline was last set */
 			bool grpc;
-			unsigned char prefix[5]; /* of the gRPC message that arrives */
-			unsigned prefix_n;
-			struct deadline deadline;
+			struct grpc_reader reader;
+			struct deadline deadline; /* for the body */
 		} h2;
 	};
 };
@@ -81,6 +83,11 @@ void stock_turn(struct stock *s);
 struct exchange *exchange_new(struct stock *s);
 /* The answer is sent or can't be: request_finish and back to the stock. */
 void exchange_finish(struct exchange *x);
+/* The connection or stream is gone, `sent`: after all of the answer. Frees x, or tells the step that
+ * works for it; respond will then come with x->r.client_gone. */
+void exchange_lost(struct exchange *x, bool sent);
+/* Tells that step, once. */
+void exchange_gone(struct exchange *x);
 /* Nothing is known of the request that would be worth a line in the log. */
 void exchange_drop(struct exchange *x);
 /* Calls api_start, or answers `e` instead when it is not OK or the worker has too many requests.

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "front/exchange.h"
 #include "front/http1.h"
+#include "front/http2.h"
 #include "front/linger.h"
 #include "front/peers.h"
 
@@ -23,6 +24,7 @@ struct front {
 	struct peers peers;
 	struct linger_set linger;
 	struct http1 *http, *admin;
+	struct http2 *grpc;
 	struct loop_hook hook;
 };
 
@@ -117,6 +119,8 @@ static int64_t turn_cb(struct loop_hook *hook)
 		us = sooner(us, http1_turn(fr->http));
 	if (fr->admin != NULL)
 		us = sooner(us, http1_turn(fr->admin));
+	if (fr->grpc != NULL)
+		us = sooner(us, http2_turn(fr->grpc));
 	stock_turn(fr->stock);
 	return us;
 }
@@ -128,6 +132,15 @@ static enum err open_http1(struct front *fr, int fd, unsigned listener, struct h
 		.loop = fr->loop, .stock = fr->stock, .peers = &fr->peers, .linger = &fr->linger };
 
 	return fd >= 0 ? http1_new(&c, out, f) : OK;
+}
+
+static enum err open_http2(struct front *fr, int fd, unsigned listener, struct http2 **out,
+    struct fail *f)
+{
+	struct http2_config c = { .fd = fd, .listener = listener, .limits = &fr->limits,
+		.loop = fr->loop, .stock = fr->stock, .peers = &fr->peers, .linger = &fr->linger };
+
+	return fd >= 0 ? http2_new(&c, out, f) : OK;
 }
 
 static void close_fd(int fd)
@@ -160,6 +173,10 @@ enum err front_new(const struct front_config *c, struct loop *loop, struct api *
 		goto out;
 	e = open_http1(fr, admin, ON_ADMIN, &fr->admin, f);
 	admin = -1;
+	if (e != OK)
+		goto out;
+	e = open_http2(fr, grpc, ON_GRPC, &fr->grpc, f);
+	grpc = -1;
 	if (e == OK)
 		*out = fr;
 out:
@@ -179,6 +196,8 @@ void front_drain(struct front *fr, void (*idle)(void *arg), void *arg)
 		http1_drain(fr->http);
 	if (fr->admin != NULL)
 		http1_drain(fr->admin);
+	if (fr->grpc != NULL)
+		http2_drain(fr->grpc);
 }
 
 void front_free(struct front *fr)
@@ -187,6 +206,7 @@ void front_free(struct front *fr)
 		return;
 	http1_free(fr->http);
 	http1_free(fr->admin);
+	http2_free(fr->grpc);
 	loop_hook_del(fr->loop, &fr->hook);
 	linger_release(&fr->linger);
 	peers_release(&fr->peers);

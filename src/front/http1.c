@@ -65,25 +65,13 @@ static void unwatch(struct http1_conn *c)
 	c->watch.fd = -1;
 }
 
-static void tell_gone(struct exchange *x)
-{
-	void (*on_gone)(struct request *) = x->r.on_gone;
-
-	if (x->r.client_gone)
-		return;
-	x->r.client_gone = true;
-	x->r.on_gone = NULL;
-	if (on_gone != NULL && !x->answered)
-		on_gone(&x->r);
-}
-
 static void gone_cb(struct loop_fd *fd, uint32_t events)
 {
 	struct http1_conn *c = (struct http1_conn *)((char *)fd - offsetof(struct http1_conn, watch));
 
 	(void)events;
 	unwatch(c);
-	tell_gone(c->x);
+	exchange_gone(c->x);
 }
 
 static void unpark(struct exchange *x)
@@ -102,16 +90,7 @@ static void detach(struct http1_conn *c)
 	unwatch(c);
 	c->x = NULL;
 	x->h1.conn = NULL;
-	if (!x->started) {
-		exchange_drop(x);
-	} else if (x->answered) {
-		x->r.client_gone |= !x->h1.queued;
-		exchange_finish(x);
-	} else if (!x->h1.final) { /* the body did not come */
-		step_done(request_fail_code(&x->r, E_BAD_REQUEST)); /* for the log; respond_cb ends it */
-	} else {
-		tell_gone(x);
-	}
+	exchange_lost(x, x->h1.queued);
 }
 
 /* ---- answers ------------------------------------------------------------------------------- */
@@ -144,7 +123,7 @@ static enum MHD_Result queue(struct http1_conn *c, struct exchange *x)
 	if (!http1_reply_queue(c->mhd, &x->r, close))
 		return MHD_NO;
 	x->h1.queued = true;
-	c->linger |= close && x->length > 0 && !x->h1.final;
+	c->linger |= close && x->length > 0 && !x->complete;
 	c->progress = 0;
 	deadline_set(&c->deadline, &c->h->send);
 	c->h->due = true; /* libmicrohttpd may write only when it runs again */
@@ -159,7 +138,7 @@ static enum MHD_Result abort_with(struct http1_conn *c, enum err e)
 	if (x == NULL || !x->started) {
 		http1_reply_raw_error(c->fd, e);
 	} else {
-		assert(!x->answered && !x->h1.final);
+		assert(!x->answered && !x->complete);
 		x->r.reply.close = true;
 		step_done(request_fail_code(&x->r, e));
 		http1_reply_raw(c->fd, &x->r);
@@ -369,8 +348,8 @@ static enum MHD_Result handle_cb(void *arg, struct MHD_Connection *mhd, const ch
 		*n = 0;
 		return take_body(c, x, data, got);
 	}
-	if (!x->h1.final) {
-		x->h1.final = true;
+	if (!x->complete) {
+		x->complete = true;
 		deadline_clear(&c->deadline);
 		api_run(c->h->c.stock->api, &x->r);
 	}

@@ -116,6 +116,12 @@ static struct step run(struct request *r)
 		return wait_for(r, CLOCK_MS);
 	if (str_eq(p, STR("/late")))
 		return wait_for(r, 150 * CLOCK_MS);
+	if (str_eq(p, STR("/stubborn"))) { /* goes on when the client is gone */
+		struct step s = wait_for(r, CLOCK_SEC);
+
+		r->on_gone = NULL;
+		return s;
+	}
 	if (str_eq(p, STR("/never")))
 		return wait_for(r, 3600 * CLOCK_SEC);
 	if (str_eq(p, STR("/empty"))) {

@@ -1,0 +1,75 @@
+/* What http2.c (sockets) and http2_stream.c (streams) share: one listener, one connection. */
+#ifndef FRONT_HTTP2_CONN_H
+#define FRONT_HTTP2_CONN_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "base/buf.h"
+#include "base/loop.h"
+#include "front/deadline.h"
+#include "front/http2.h"
+
+struct exchange;
+
+#define HTTP2_STREAMS 128             /* at once, and of those that were reset but still cost us */
+#define HTTP2_STREAM_WINDOW (256 << 10)
+#define HTTP2_CONN_WINDOW (1 << 20)
+#define HTTP2_BODIES (4u << 20)       /* unanswered bodies of one connection before it must wait */
+#define HTTP2_READ (64u << 10)
+#define HTTP2_TARGET 8192
+#define HTTP2_BODY_RATE 4096           /* bytes in timeouts.body: a body that comes steadily may go on */
+#define HTTP2_OUT (256u << 10)        /* output gathered before nghttp2 must wait for the socket */
+
+struct http2 {
+	struct http2_config c;
+	struct loop_fd listening;
+	struct loop_timer again; /* accepting, after there was no descriptor left */
+	nghttp2_session_callbacks *callbacks;
+	nghttp2_option *option;
+	struct http2_conn *conns;
+	struct http2_conn *dirty; /* have output to make or to write */
+	bool draining;
+	struct deadlines head, idle, body, send, farewell;
+	char date[32]; /* IMF-fixdate of this second */
+	int64_t date_sec;
+	char in[HTTP2_READ];
+};
+
+struct http2_conn {
+	struct http2 *h;
+	struct loop_fd fd;
+	nghttp2_session *session;
+	struct buf out;
+	size_t written;      /* bytes of out that are gone */
+	struct sockaddr_storage peer;
+	struct exchange *exchanges; /* on open streams, and those that still work for closed ones */
+	size_t streams;      /* open, with a request on them */
+	size_t working;      /* exchanges that api_start knows and that are not answered */
+	size_t held;         /* body bytes that exchanges hold */
+	size_t owed;         /* flow control not yet given back */
+	unsigned noise;      /* frames that ask for nothing, since noise_since */
+	int64_t noise_since;
+	uint64_t acked;      /* when the send deadline was last set */
+	bool greeted;        /* the client's SETTINGS have come */
+	bool full;           /* nghttp2 had more than HTTP2_OUT */
+	bool is_dirty;
+	bool broken;         /* the socket is: closed without a word */
+	bool failed;         /* the client's HTTP/2 is: closed after what nghttp2 says of it */
+	struct deadline deadline; /* head, idle or farewell */
+	struct deadline sending;
+	struct http2_conn *next, *prev, *next_dirty;
+};
+
+/* http2.c */
+void http2_conn_dirty(struct http2_conn *c);
+/* No stream is open any more: starts the idle time, or ends a connection that is leaving. */
+void http2_conn_idle(struct http2_conn *c);
+
+/* http2_stream.c */
+enum err http2_stream_callbacks(nghttp2_session_callbacks **out);
+/* The connection is closed: lets go of its exchanges. */
+void http2_stream_drop_all(struct http2_conn *c);
+/* A body has not come in time. */
+void http2_stream_late_cb(struct deadline *d);
+
+#endif

@@ -1,0 +1,569 @@
+/* Requests and answers on the streams of one connection: nghttp2's callbacks. */
+#include <assert.h>
+
+#include "api/api.h"
+#include "base/clock.h"
+#include "front/exchange.h"
+#include "front/http2_conn.h"
+
+#define REPLY_FIELDS (REPLY_HEADERS + 5)
+/* Frames that ask for nothing: PING, SETTINGS, PRIORITY, empty DATA. So many a minute are no abuse. */
+#define NOISE_MAX 1000
+
+/* ---- exchanges of a connection ------------------------------------------------------------- */
+
+static void link_exchange(struct http2_conn *c, struct exchange *x)
+{
+	x->h2.conn = c;
+	x->prev = NULL;
+	x->next = c->exchanges;
+	if (c->exchanges != NULL)
+		c->exchanges->prev = x;
+	c->exchanges = x;
+}
+
+/* Flow control goes back to the client as bodies are done with; one client's bodies take up only so
+ * much memory (RFC 9113, 5.2). */
+static void release_held(struct http2_conn *c, size_t n)
+{
+	c->held -= n;
+	if (c->owed > 0 && c->held < HTTP2_BODIES) {
+		(void)nghttp2_session_consume_connection(c->session, c->owed);
+		c->owed = 0;
+		http2_conn_dirty(c);
+	}
+}
+
+static void unlink_exchange(struct exchange *x)
+{
+	struct http2_conn *c = x->h2.conn;
+
+	*(x->prev != NULL ? &x->prev->next : &c->exchanges) = x->next;
+	if (x->next != NULL)
+		x->next->prev = x->prev;
+	x->next = x->prev = NULL;
+	release_held(c, x->h2.held);
+	x->h2.conn = NULL;
+}
+
+static bool works(const struct exchange *x)
+{
+	return x->started && !x->answered;
+}
+
+/* The stream is closed. A step that still works for it keeps the exchange in the connection's list,
+ * where it counts against the next stream. */
+static void stream_gone(struct exchange *x, bool sent)
+{
+	struct http2_conn *c = x->h2.conn;
+
+	deadline_clear(&x->h2.deadline);
+	x->h2.closed = true;
+	if (--c->streams == 0)
+		http2_conn_idle(c);
+	if (!works(x))
+		unlink_exchange(x);
+	exchange_lost(x, sent);
+}
+
+void http2_stream_drop_all(struct http2_conn *c)
+{
+	while (c->exchanges != NULL) {
+		struct exchange *x = c->exchanges;
+		bool closed = x->h2.closed;
+
+		deadline_clear(&x->h2.deadline);
+		unlink_exchange(x);
+		if (!closed)
+			exchange_lost(x, false);
+	}
+}
+
+/* ---- answers ------------------------------------------------------------------------------- */
+
+static nghttp2_nv field(struct str name, struct str value, unsigned flags)
+{
+	return (nghttp2_nv){ (uint8_t *)(uintptr_t)name.p, (uint8_t *)(uintptr_t)value.p, name.n, value.n,
+		(uint8_t)flags };
+}
+
+#define STAYS (NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE)
+/* Values that never come again would only push others out of the HPACK table. */
+#define ONCE (STAYS | NGHTTP2_NV_FLAG_NO_INDEX)
+
+/* RFC 9113, 8.2.2. */
+static bool forbidden(struct str name)
+{
+	static const struct str names[] = { { "connection", 10 }, { "transfer-encoding", 17 },
+		{ "keep-alive", 10 }, { "upgrade", 7 }, { "proxy-connection", 16 }, { "content-length", 14 } };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (str_eq(name, names[i]))
+			return true;
+	return false;
+}
+
+static struct str decimal(struct request *r, uint64_t v)
+{
+	char *p = arena_printf(&r->arena, "%llu", (unsigned long long)v);
+
+	return p != NULL ? str_c(p) : STR("0");
+}
+
+static size_t head_fields(struct exchange *x, nghttp2_nv *nv)
+{
+	struct reply *reply = &x->r.reply;
+	struct http2 *h = x->h2.conn->h;
+	size_t n = 0;
+
+	nv[n++] = field(STR(":status"), decimal(&x->r, (uint64_t)reply->status), STAYS);
+	nv[n++] = field(STR("date"), str_c(h->date), NGHTTP2_NV_FLAG_NO_COPY_NAME);
+	if (reply->content_type.p == NULL && reply->grpc)
+		reply->content_type = STR("application/grpc");
+	if (reply->content_type.p != NULL)
+		nv[n++] = field(STR("content-type"), reply->content_type, STAYS);
+	for (size_t i = 0; i < reply->nh; i++) {
+		bool once = str_eq(reply->h[i].name, STR("x-correlation-id")) ||
+		    str_eq(reply->h[i].name, STR("traceparent"));
+
+		if (!forbidden(reply->h[i].name))
+			nv[n++] = field(reply->h[i].name, reply->h[i].value, once ? ONCE : STAYS);
+	}
+	return n;
+}
+
+static size_t status_fields(struct exchange *x, nghttp2_nv *nv)
+{
+	struct request *r = &x->r;
+	struct str message = grpc_encode_message(r->reply.grpc_message, &r->arena);
+	size_t n = 0;
+
+	nv[n++] = field(STR("grpc-status"), decimal(r, (uint64_t)r->reply.grpc_status), STAYS);
+	if (message.n > 0)
+		nv[n++] = field(STR("grpc-message"), message, ONCE);
+	return n;
+}
+
+/* Bytes of DATA that the reply has: the body, with its prefix for gRPC. */
+static size_t reply_size(const struct exchange *x)
+{
+	return x->r.reply.body.n + (x->r.reply.grpc ? GRPC_PREFIX : 0);
+}
+
+static ssize_t data_cb(nghttp2_session *s, int32_t id, uint8_t *buf, size_t max, uint32_t *flags,
+    nghttp2_data_source *source, void *arg)
+{
+	struct exchange *x = source->ptr;
+	size_t left = reply_size(x) - x->sent;
+
+	(void)buf;
+	(void)arg;
+	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+	if (left > max)
+		return (ssize_t)max;
+	*flags |= NGHTTP2_DATA_FLAG_EOF;
+	if (x->r.reply.grpc) {
+		nghttp2_nv nv[2];
+		size_t n = status_fields(x, nv);
+
+		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+		if (nghttp2_submit_trailer(s, id, nv, n) != 0)
+			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	}
+	return (ssize_t)left;
+}
+
+static bool out_full(struct http2_conn *c)
+{
+	if (c->out.n - c->written >= HTTP2_OUT)
+		c->full = true;
+	return c->full;
+}
+
+static ssize_t send_cb(nghttp2_session *s, const uint8_t *p, size_t n, int flags, void *arg)
+{
+	struct http2_conn *c = arg;
+
+	(void)s;
+	(void)flags;
+	if (out_full(c))
+		return NGHTTP2_ERR_WOULDBLOCK;
+	return buf_add(&c->out, p, n) == OK ? (ssize_t)n : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+/* A frame of the reply's body: straight from the reply to the output. */
+static int send_data_cb(nghttp2_session *s, nghttp2_frame *frame, const uint8_t *head, size_t n,
+    nghttp2_data_source *source, void *arg)
+{
+	struct http2_conn *c = arg;
+	struct exchange *x = source->ptr;
+	struct str body = x->r.reply.body;
+	unsigned char prefix[GRPC_PREFIX];
+	size_t from = x->sent, lead = x->r.reply.grpc ? GRPC_PREFIX : 0;
+
+	(void)s;
+	assert(frame->data.padlen == 0);
+	if (out_full(c))
+		return NGHTTP2_ERR_WOULDBLOCK;
+	(void)buf_add(&c->out, head, 9);
+	x->sent += n;
+	if (from < lead) {
+		size_t k = lead - from < n ? lead - from : n;
+
+		grpc_prefix(body.n, prefix);
+		(void)buf_add(&c->out, prefix + from, k);
+		from += k;
+		n -= k;
+	}
+	if (n > 0)
+		(void)buf_add(&c->out, body.p + (from - lead), n);
+	return buf_err(&c->out) == OK ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static int submit(struct exchange *x)
+{
+	nghttp2_nv nv[REPLY_FIELDS];
+	struct request *r = &x->r;
+	struct http2_conn *c = x->h2.conn;
+	nghttp2_data_provider body = { .source.ptr = x, .read_callback = data_cb };
+	bool bare = r->reply.status == 204 || r->reply.status == 304, head = str_eq(r->method, STR("HEAD"));
+	size_t n = head_fields(x, nv);
+
+	if (r->reply.grpc && r->reply.body.n == 0 && r->reply.grpc_status != 0) {
+		n += status_fields(x, nv + n); /* trailers only */
+		return nghttp2_submit_response(c->session, x->h2.stream, nv, n, NULL);
+	}
+	if (!r->reply.grpc && !bare)
+		nv[n++] = field(STR("content-length"), decimal(r, r->reply.body.n), STAYS);
+	if (bare || head || reply_size(x) == 0)
+		return nghttp2_submit_response(c->session, x->h2.stream, nv, n, NULL);
+	return nghttp2_submit_response(c->session, x->h2.stream, nv, n, &body);
+}
+
+static void respond_cb(struct request *r)
+{
+	struct exchange *x = exchange_of(r);
+	struct http2_conn *c = x->h2.conn;
+
+	x->answered = true;
+	if (c == NULL) {
+		exchange_finish(x);
+		return;
+	}
+	c->working--;
+	http2_conn_dirty(c);
+	if (x->h2.closed) {
+		unlink_exchange(x);
+		exchange_finish(x);
+		return;
+	}
+	if (submit(x) != 0)
+		(void)nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, x->h2.stream,
+		    NGHTTP2_INTERNAL_ERROR);
+}
+
+static const struct request_front http2_front = { .respond = respond_cb };
+
+/* ---- the head ------------------------------------------------------------------------------ */
+
+/* Streams that were opened and reset leave work behind that they no longer show (rapid reset). */
+static bool too_busy(const struct http2_conn *c)
+{
+	return c->working >= HTTP2_STREAMS;
+}
+
+static int begin_cb(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
+{
+	struct http2_conn *c = arg;
+	struct exchange *x;
+
+	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+		return 0;
+	x = too_busy(c) ? NULL : exchange_new(c->h->c.stock);
+	if (x == NULL)
+		return nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+		    NGHTTP2_REFUSED_STREAM) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+	if (nghttp2_session_set_stream_user_data(s, frame->hd.stream_id, x) != 0) {
+		exchange_drop(x);
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	}
+	x->r.front = &http2_front;
+	x->r.listener = c->h->c.listener;
+	x->r.http_version = 2;
+	x->r.peer = c->peer;
+	x->h2.stream = frame->hd.stream_id;
+	link_exchange(c, x);
+	c->streams++;
+	deadline_set(&c->deadline, &c->h->head);
+	return 0;
+}
+
+static enum err take_pseudo(struct request *r, struct str name, struct str value)
+{
+	struct str copy = arena_str(&r->arena, value);
+
+	if (copy.p == NULL)
+		return E_NOMEM;
+	if (str_eq(name, STR(":method")))
+		r->method = copy;
+	else if (str_eq(name, STR(":path")))
+		r->target = copy;
+	else if (str_eq(name, STR(":authority")))
+		r->authority = copy;
+	return OK; /* :scheme says nothing that the connection does not */
+}
+
+static enum err take_field(struct exchange *x, const struct front_limits *lim, struct str name,
+    struct str value)
+{
+	struct request *r = &x->r;
+
+	x->h2.header_bytes += name.n + value.n + 32; /* RFC 9113, 10.5.1 */
+	if (x->h2.header_bytes > lim->headers || r->nheaders >= lim->header_count)
+		return E_HEADERS_TOO_LARGE;
+	if (name.p[0] == ':')
+		return take_pseudo(r, name, value);
+	value = arena_str(&r->arena, value);
+	return value.p != NULL ? request_add_header(r, name, value) : E_NOMEM;
+}
+
+static int header_cb(nghttp2_session *s, const nghttp2_frame *frame, const uint8_t *name, size_t name_n,
+    const uint8_t *value, size_t value_n, uint8_t flags, void *arg)
+{
+	struct http2_conn *c = arg;
+	struct exchange *x = nghttp2_session_get_stream_user_data(s, frame->hd.stream_id);
+
+	(void)flags;
+	/* trailers of a request say nothing that we listen to */
+	if (x == NULL || frame->headers.cat != NGHTTP2_HCAT_REQUEST || x->h2.fault != OK)
+		return 0;
+	x->h2.fault = take_field(x, c->h->c.limits, str_n((const char *)name, name_n),
+	    str_n((const char *)value, value_n));
+	return 0;
+}
+
+/* nghttp2 would leave such a field out (a byte that may not be in it, or one that is about the
+ * connection); we leave the request out (RFC 9113, 8.1.1). */
+static int invalid_header_cb(nghttp2_session *s, const nghttp2_frame *frame, nghttp2_rcbuf *name,
+    nghttp2_rcbuf *value, uint8_t flags, void *arg)
+{
+	struct exchange *x = nghttp2_session_get_stream_user_data(s, frame->hd.stream_id);
+
+	(void)name;
+	(void)value;
+	(void)flags;
+	(void)arg;
+	if (x != NULL && x->h2.fault == OK)
+		x->h2.fault = E_BAD_REQUEST;
+	return 0;
+}
+
+static bool known_method(struct str m)
+{
+	for (int i = 0; i < M__COUNT; i++)
+		if (str_eqc(m, method_name((enum method)i)))
+			return true;
+	return false;
+}
+
+static enum err check_head(struct exchange *x)
+{
+	struct request *r = &x->r;
+	struct check_target t;
+	struct str host = request_known(r, HDR_HOST);
+	enum err e = x->h2.fault;
+
+	if (e != OK)
+		return e;
+	if (r->target.n > HTTP2_TARGET)
+		return E_URI_TOO_LONG;
+	if (!known_method(r->method))
+		return E_NOT_IMPLEMENTED;
+	if (r->authority.p == NULL)
+		r->authority = host;
+	if (r->known_count[HDR_HOST] > 1 || (host.p != NULL && !str_ieq(host, r->authority)) ||
+	    !check_authority(r->authority))
+		return E_BAD_REQUEST;
+	e = check_target(r->method, r->target, &t);
+	if (e == OK && t.authority.p != NULL)
+		return E_BAD_REQUEST; /* RFC 9113, 8.3.1: path and query, or "*" */
+	x->length = CHECK_CHUNKED;
+	if (e == OK && r->known_count[HDR_CONTENT_LENGTH] > 0 && (r->known_count[HDR_CONTENT_LENGTH] > 1 ||
+	    !str_u64(request_known(r, HDR_CONTENT_LENGTH), INT64_MAX, &x->length)))
+		e = E_BAD_REQUEST;
+	return e;
+}
+
+/* ---- the body ------------------------------------------------------------------------------ */
+
+static void run(struct exchange *x)
+{
+	enum err e = x->h2.grpc ? grpc_end(&x->h2.reader, &x->r.body) : OK;
+
+	deadline_clear(&x->h2.deadline);
+	x->complete = true;
+	if (e != OK)
+		step_done(request_fail_code(&x->r, e));
+	else
+		api_run(x->stock->api, &x->r);
+}
+
+static void headed(struct http2_conn *c, struct exchange *x, bool end)
+{
+	enum err e = check_head(x);
+	bool wanted;
+
+	deadline_clear(&c->deadline);
+	if (c->h->draining)
+		deadline_set(&c->deadline, &c->h->farewell);
+	x->h2.grpc = grpc_content_type(request_known(&x->r, HDR_CONTENT_TYPE));
+	c->working++;
+	wanted = exchange_start(x, e);
+	if (!wanted)
+		return;
+	if (end)
+		run(x);
+	else
+		deadline_set(&x->h2.deadline, &c->h->body);
+}
+
+static enum err take_data(struct exchange *x, struct str data)
+{
+	struct buf *body = &x->r.body;
+
+	if (x->h2.grpc)
+		return grpc_read(&x->h2.reader, data, x->stock->max_body, body);
+	if (body->n + data.n > x->stock->max_body)
+		return E_BODY_TOO_LARGE;
+	return buf_adds(body, data) == OK ? OK : E_NOMEM;
+}
+
+static int chunk_cb(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *arg)
+{
+	struct http2_conn *c = arg;
+	struct exchange *x = nghttp2_session_get_stream_user_data(s, id);
+	enum err e;
+
+	(void)flags;
+	if (x == NULL || x->answered) {
+		(void)nghttp2_session_consume(s, id, n);
+		return 0;
+	}
+	(void)nghttp2_session_consume_stream(s, id, n);
+	x->h2.held += n;
+	c->held += n;
+	if (c->held <= HTTP2_BODIES)
+		(void)nghttp2_session_consume_connection(s, n);
+	else
+		c->owed += n;
+	e = take_data(x, str_n((const char *)p, n));
+	if (e != OK) {
+		deadline_clear(&x->h2.deadline);
+		step_done(request_fail_code(&x->r, e));
+	}
+	return 0;
+}
+
+void http2_stream_late_cb(struct deadline *d)
+{
+	struct exchange *x = (struct exchange *)((char *)d - offsetof(struct exchange, h2.deadline));
+
+	if (x->r.body.n >= x->h2.progress + HTTP2_BODY_RATE) {
+		x->h2.progress = x->r.body.n;
+		deadline_set(d, &x->h2.conn->h->body);
+		return;
+	}
+	step_done(request_fail_code(&x->r, E_REQUEST_TIMEOUT));
+}
+
+/* ---- frames -------------------------------------------------------------------------------- */
+
+static int noise(struct http2_conn *c)
+{
+	int64_t now = loop_now(c->h->c.loop);
+
+	if (now - c->noise_since > 60 * CLOCK_SEC) {
+		c->noise_since = now;
+		c->noise = 0;
+	}
+	if (++c->noise <= NOISE_MAX)
+		return 0;
+	return nghttp2_session_terminate_session(c->session, NGHTTP2_ENHANCE_YOUR_CALM) == 0 ? 0
+	    : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static int frame_cb(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
+{
+	struct http2_conn *c = arg;
+	struct exchange *x = frame->hd.stream_id != 0
+	    ? nghttp2_session_get_stream_user_data(s, frame->hd.stream_id) : NULL;
+	bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+
+	switch (frame->hd.type) {
+	case NGHTTP2_HEADERS:
+		if (x != NULL && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+			headed(c, x, end);
+		else if (x != NULL && end && !x->answered)
+			run(x);
+		return 0;
+	case NGHTTP2_DATA:
+		if (x != NULL && end && !x->answered)
+			run(x);
+		return !end && frame->hd.length == 0 ? noise(c) : 0;
+	case NGHTTP2_SETTINGS:
+		if (!c->greeted) {
+			c->greeted = true;
+			if (c->streams == 0)
+				http2_conn_idle(c);
+		}
+		return noise(c);
+	case NGHTTP2_PING:
+	case NGHTTP2_PRIORITY:
+		return noise(c);
+	default:
+		return 0;
+	}
+}
+
+/* An answer that came before the end of the body: the rest of the body is not wanted (RFC 9113, 8.1). */
+static int sent_cb(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
+{
+	int32_t id = frame->hd.stream_id;
+
+	(void)arg;
+	if ((frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) ||
+	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
+		return 0;
+	if (nghttp2_session_get_stream_remote_close(s, id) == 0)
+		(void)nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+	return 0;
+}
+
+static int close_cb(nghttp2_session *s, int32_t id, uint32_t error, void *arg)
+{
+	struct exchange *x = nghttp2_session_get_stream_user_data(s, id);
+
+	(void)arg;
+	if (x != NULL)
+		stream_gone(x, error == NGHTTP2_NO_ERROR);
+	return 0;
+}
+
+enum err http2_stream_callbacks(nghttp2_session_callbacks **out)
+{
+	nghttp2_session_callbacks *cb;
+
+	if (nghttp2_session_callbacks_new(&cb) != 0)
+		return E_NOMEM;
+	nghttp2_session_callbacks_set_send_callback(cb, send_cb);
+	nghttp2_session_callbacks_set_send_data_callback(cb, send_data_cb);
+	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, begin_cb);
+	nghttp2_session_callbacks_set_on_header_callback(cb, header_cb);
+	nghttp2_session_callbacks_set_on_invalid_header_callback2(cb, invalid_header_cb);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, chunk_cb);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, frame_cb);
+	nghttp2_session_callbacks_set_on_frame_send_callback(cb, sent_cb);
+	nghttp2_session_callbacks_set_on_stream_close_callback(cb, close_cb);
+	*out = cb;
+	return OK;
+}
