@@ -6,6 +6,7 @@
 
 #include "api/cors.h"
 #include "api/ctl.h"
+#include "api/idempotency.h"
 #include "api/match.h"
 #include "authn/authn.h"
 #include "authz/decision.h"
@@ -351,6 +352,14 @@ static enum err decide_scope(struct ctl *c, struct request *r, struct fail *f)
 	return e;
 }
 
+static enum err run_control(struct ctl *c, struct request *r, struct fail *f)
+{
+	bool answered;
+	enum err e = idempotency_begin(c, r, &answered, f);
+
+	return e != OK || answered ? e : r->op->control(c, r, f);
+}
+
 /* On a control thread, which owns r until the message is posted. */
 static void control_job(struct pool_job *j)
 {
@@ -363,7 +372,7 @@ static void control_job(struct pool_job *j)
 	if (r->op->who == WHO_RIGHT && r->op->tenant == TENANT_SCOPE)
 		e = decide_scope(c, r, &f);
 	if (e == OK)
-		e = r->op->control(c, r, &f);
+		e = run_control(c, r, &f);
 	if (e == OK && buf_err(&r->reply.buf) != OK)
 		e = E_INTERNAL;
 	if (e != OK) {

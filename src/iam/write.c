@@ -57,6 +57,16 @@ void write_change_id(struct write *w, enum change_kind kind, const struct id *id
 	write_change(w, kind, str_n((const char *)id->b, sizeof id->b));
 }
 
+void write_to_front(struct write *w, unsigned first)
+{
+	struct store_stmt tail[WRITE_MAX];
+	unsigned n = w->n - first;
+
+	memcpy(tail, w->st + first, n * sizeof *tail);
+	memmove(w->st + n, w->st, first * sizeof *tail);
+	memcpy(w->st, tail, n * sizeof *tail);
+}
+
 enum err write_run(struct write *w, struct store *s, struct fail *f)
 {
 	struct store_batch b = { .op_id = id_new(w->now), .stmts = w->st, .n = w->n };

@@ -33,6 +33,9 @@ void write_add(struct write *w, const struct store_stmt *s);
 void write_change(struct write *w, enum change_kind kind, struct str key);
 void write_change_id(struct write *w, enum change_kind kind, const struct id *id);
 
+/* Moves the statements from `first` on to the front: guards that must speak before all others. */
+void write_to_front(struct write *w, unsigned first);
+
 /* Commits straight to the store, for callers without caches: command line and tests. */
 enum err write_run(struct write *w, struct store *s, struct fail *f);
 

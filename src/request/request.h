@@ -21,6 +21,7 @@
 #include "request/op.h"
 
 struct obs_worker;
+struct idempotency;
 struct principal;
 struct request;
 
@@ -129,6 +130,7 @@ struct request {
 	struct loop_msg msg; /* for its way between the lanes */
 	struct pool_job job;
 	void *step_data; /* of the step that suspended it */
+	const struct idempotency *idempotency; /* api/idempotency.h; NULL: no key was given */
 
 	/* ---- for the access log ---- */
 	struct str principal_id; /* text, in the arena; STR_NONE: nobody */
