@@ -96,4 +96,7 @@ enum err op_routing_put(struct ctl *c, struct request *r, struct fail *f);
 enum err op_routing_rollback(struct ctl *c, struct request *r, struct fail *f);
 enum err op_routing_reload(struct ctl *c, struct request *r, struct fail *f);
 
+/* openapi.c */
+enum err op_openapi(struct ctl *c, struct request *r, struct fail *f);
+
 #endif

@@ -241,6 +241,9 @@ const struct op ops_all[] = {
 	  CONTROL(op_status), RIGHT("system.read"), .status = 200, .reply_schema = "SystemStatus",
 	  .help = "State of this replica" },
 
+	{ .name = "openapi", .method = M_GET, .path = "/admin/openapi.json", .on = ON_ADMIN,
+	  CONTROL(op_openapi), ANYONE, .status = 200, .help = "This document" },
+
 	/* ---- routing ---- */
 	{ .name = "routing.get", .method = M_GET, .path = "/admin/routing", .on = ON_ADMIN,
 	  CONTROL(op_routing_get), RIGHT("routing.read"), .status = 200,
