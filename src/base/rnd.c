@@ -1,16 +1,27 @@
 #include "base/rnd.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 static _Thread_local struct {
-	unsigned char b[512];
+	unsigned char b[4096];
 	size_t left;
-	pid_t pid;
 } block;
+
+/* The child of a fork has this thread alone, and must not hand out what its parent will. */
+static void forget(void)
+{
+	block.left = 0;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+	if (pthread_atfork(NULL, NULL, forget) != 0)
+		abort();
+}
 
 static void fill(unsigned char *out, size_t n)
 {
@@ -32,10 +43,9 @@ void rnd_bytes(void *out, size_t n)
 		fill(out, n);
 		return;
 	}
-	if (block.left < n || block.pid != getpid()) {
+	if (block.left < n) {
 		fill(block.b, sizeof block.b);
 		block.left = sizeof block.b;
-		block.pid = getpid();
 	}
 	block.left -= n;
 	memcpy(out, block.b + block.left, n);
