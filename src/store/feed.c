@@ -179,13 +179,13 @@ static enum err read_feed(struct feed *feed, enum store_level level, struct fail
 /* ---- trimming, on the feed's thread -------------------------------------------------------- */
 
 /* Both replicas do it; whoever comes second finds nothing. A bounded number of rows at a time, looked
- * for from the old end; the newest row stays, for it is how readers know that they missed none. */
+ * for from the old end; the row read last stays, for it is how a reader knows that it missed none. */
 static enum err trim(struct feed *feed, int64_t now, struct fail *f)
 {
 	struct store_stmt oldest = STMT("SELECT at FROM change ORDER BY seq LIMIT 1");
 	struct store_stmt st = STMT("DELETE FROM change WHERE seq IN"
 	    " (SELECT seq FROM (SELECT seq, at FROM change ORDER BY seq LIMIT 5000) WHERE at < ?)"
-	    " AND seq < (SELECT max(seq) FROM change)", SV_INT(now - feed->keep_us));
+	    " AND seq < ?", SV_INT(now - feed->keep_us), SV_INT(feed->cursor));
 	struct store_batch b = { id_new(now), &st, 1 };
 	struct store_rows r;
 	enum err e;
