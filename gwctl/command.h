@@ -9,6 +9,7 @@
 #include "base/err.h"
 
 struct gwctl;
+struct json_t;
 
 enum arg_type {
 	ARG_FLAG,
@@ -54,6 +55,8 @@ struct command {
 	const char *body;          /* JSON that the arguments are put onto */
 	const char *columns;       /* of a table: "id,email"; the first one is the name */
 	enum err (*run)(struct gwctl *g, struct fail *f);
+	/* How rest_run prints an answer for people and pipes, where columns are not enough. */
+	enum err (*show)(struct gwctl *g, const struct json_t *answer);
 };
 
 struct noun {

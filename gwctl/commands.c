@@ -2,7 +2,7 @@
 
 #include "gwctl.h"
 
-/* ---- what arguments are made of ----------------------------------------------------------------- */
+/* ---- what arguments are made of ---- */
 
 #define OPERAND(name_, to_, field_, help_) \
 	{ .name = (name_), .type = ARG_TEXT, .to = (to_), .field = (field_), .required = true, \
@@ -64,6 +64,7 @@ const struct noun nouns[] = {
 	{ "session", "sign-ins of a user" },
 	{ "key", "keys that sign access tokens" },
 	{ "routing", "where tenants live" },
+	{ "authz", "decisions explained" },
 	{ "db", "the store's schema, without a server" },
 	{ "admin", "the first platform admin, without a server" },
 	{ "completion", "completion script of a shell" },
@@ -71,15 +72,16 @@ const struct noun nouns[] = {
 	END,
 };
 
-/* ---- the table ---------------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
-#define TENANT_COLUMNS "id,name,disabled,created_at"
+#define TENANT_COLUMNS "id,name,created_at"
 #define USER_COLUMNS "id,email,display_name,disabled,created_at"
 #define ROLE_COLUMNS "id,name,tenant,built_in,rights[].right"
 #define ASSIGNMENT_COLUMNS "id,principal,tenant,role"
 #define ACCOUNT_COLUMNS "id,name,tenant,disabled,created_at"
 #define CREDENTIAL_COLUMNS "id,kind,subject,expires_at,last_used_at,created_at"
 #define SESSION_COLUMNS "id,ip,user_agent,created_at,last_used_at,current"
+#define KEY_COLUMNS "kid,alg,state,created_at,not_after"
 #define REVISION_COLUMNS "revision,at,author,note"
 
 const struct command commands[] = {
@@ -116,9 +118,8 @@ const struct command commands[] = {
 	  "POST", "/admin/tenants", NULL, TENANT_COLUMNS, rest_run },
 	{ "tenant", "update", "change a tenant",
 	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the tenant"),
-	      OPTION("--name", ARG_TEXT, "NAME", TO_BODY, "name", "for people"),
-	      OPTION("--disabled", ARG_BOOL, "true|false", TO_BODY, "disabled",
-	          "a disabled tenant is refused everywhere")), CMD_CHANGES | CMD_IF_MATCH,
+	      OPTION("--name", ARG_TEXT, "NAME", TO_BODY, "name", "for people")),
+	  CMD_CHANGES | CMD_IF_MATCH,
 	  "PATCH", "/admin/tenants/{ID}", NULL, TENANT_COLUMNS, rest_run },
 	{ "tenant", "delete", "remove a tenant with its assignments",
 	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the tenant")), CMD_DESTROYS | CMD_IF_MATCH,
@@ -184,12 +185,13 @@ const struct command commands[] = {
 	{ "role", "delete", "remove a role that nobody has",
 	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the role")), CMD_DESTROYS | CMD_IF_MATCH,
 	  "DELETE", "/admin/roles/{ID}", NULL, "id", rest_run },
-	{ "right", "list", "list the rights that a role may allow", NULL, CMD_LIST,
+	{ "right", "list", "list the rights that a role may allow", NULL, 0,
 	  "GET", "/admin/rights", NULL, "right,resource,help", rest_run },
 
 	{ "assignment", "list", "list assignments",
 	  ARGS(TENANT_FILTER, OPTION("--principal", ARG_PRINCIPAL, "PRINCIPAL", TO_QUERY, "principal",
-	      "only of this user (id or e-mail) or service account (id)")), CMD_LIST,
+	      "only of this user (id or e-mail) or service account (id)"),
+	      OPTION("--role", ARG_TEXT, "ROLE", TO_QUERY, "role", "only of this role")), CMD_LIST,
 	  "GET", "/admin/assignments", NULL, ASSIGNMENT_COLUMNS, rest_run },
 	{ "assignment", "add", "give a role to a user or service account",
 	  ARGS(REQUIRED("--principal", ARG_PRINCIPAL, "PRINCIPAL", TO_BODY, "principal",
@@ -211,6 +213,12 @@ const struct command commands[] = {
 	      OPTION("--tenant", ARG_TEXT, "TENANT", TO_BODY, "tenant",
 	          "whose administrators manage it; the platform's otherwise")), CMD_CHANGES,
 	  "POST", "/admin/service-accounts", NULL, ACCOUNT_COLUMNS, rest_run },
+	{ "service-account", "update", "change a service account",
+	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the service account"),
+	      OPTION("--name", ARG_TEXT, "NAME", TO_BODY, "name", "unique in its tenant"),
+	      OPTION("--disabled", ARG_BOOL, "true|false", TO_BODY, "disabled",
+	          "whether its credentials are refused")), CMD_CHANGES | CMD_IF_MATCH,
+	  "PATCH", "/admin/service-accounts/{ID}", NULL, ACCOUNT_COLUMNS, rest_run },
 	{ "service-account", "delete", "remove a service account with its credentials and assignments",
 	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the service account")), CMD_DESTROYS | CMD_IF_MATCH,
 	  "DELETE", "/admin/service-accounts/{ID}", NULL, "id", rest_run },
@@ -234,18 +242,18 @@ const struct command commands[] = {
 	{ "session", "end", "end one of your own sessions",
 	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the session")), CMD_DESTROYS,
 	  "DELETE", "/v1/auth/sessions/{ID}", NULL, "id", rest_run },
-	{ "key", "list", "list signing keys", NULL, CMD_LIST,
-	  "GET", "/admin/keys", NULL, "kid,alg,state,created_at,not_after", rest_run },
+	{ "key", "list", "list signing keys", NULL, 0,
+	  "GET", "/admin/keys", NULL, KEY_COLUMNS, rest_run },
 	{ "key", "rotate", "make the next signing key the active one", NULL, CMD_DESTROYS,
-	  "POST", "/admin/keys/rotate", NULL, "kid,alg,state,created_at,not_after", rest_run },
+	  "POST", "/admin/keys/rotate", NULL, KEY_COLUMNS, rest_run },
 
 	{ "routing", "get", "print the routing document in force", NULL, 0,
-	  "GET", "/admin/routing", NULL, "revision", rest_run },
+	  "GET", "/admin/routing", NULL, "revision", rest_run, routing_show },
 	{ "routing", "put", "replace the routing document",
 	  ARGS({ .name = "--file", .letter = 'f', .type = ARG_TEXT, .value = "FILE", .required = true,
 	         .help = "the document, JSON or YAML; - for stdin. Without a revision, or with the one in "
 	         "force, it becomes the next" }), CMD_CHANGES | CMD_IF_MATCH,
-	  "PUT", "/admin/routing", NULL, "revision", routing_put_run },
+	  "PUT", "/admin/routing", NULL, "revision", routing_put_run, routing_show },
 	{ "routing", "set", "place a tenant on a shard",
 	  ARGS(OPERAND("TENANT", TO_COMMAND, NULL, "which; * is the default placement"),
 	      { .name = "--kind", .type = ARG_TEXT, .value = "KIND", .required = true,
@@ -254,7 +262,7 @@ const struct command commands[] = {
 	          "where to; without it the placement is removed"),
 	      { .name = "--endpoint", .type = ARG_TEXT, .value = "URL", .many = true,
 	        .help = "of the shard, replacing those it had; may be repeated" }), CMD_CHANGES,
-	  "PUT", "/admin/routing", NULL, "revision", routing_set_run },
+	  "PUT", "/admin/routing", NULL, "revision", routing_set_run, routing_show },
 	{ "routing", "diff", "what a file, or another revision, would change",
 	  ARGS({ .name = "--file", .letter = 'f', .type = ARG_TEXT, .value = "FILE",
 	         .help = "compare the document in force with this one; - for stdin" },
@@ -264,18 +272,26 @@ const struct command commands[] = {
 	{ "routing", "revisions", "list revisions", NULL, CMD_LIST,
 	  "GET", "/admin/routing/revisions", NULL, REVISION_COLUMNS, rest_run },
 	{ "routing", "show", "print one revision", ARGS(OPERAND("N", TO_PATH, NULL, "revision")), 0,
-	  "GET", "/admin/routing/revisions/{N}", NULL, "revision", rest_run },
+	  "GET", "/admin/routing/revisions/{N}", NULL, "revision", rest_run, routing_show },
 	{ "routing", "rollback", "make an old revision the newest again",
 	  ARGS({ .name = "N", .type = ARG_INT, .to = TO_BODY, .field = "revision", .required = true,
 	         .help = "revision" }), CMD_DESTROYS,
-	  "POST", "/admin/routing/rollback", NULL, "revision", rest_run },
+	  "POST", "/admin/routing/rollback", NULL, "revision", rest_run, routing_show },
 	{ "routing", "resolve", "where a tenant's calls go",
 	  ARGS(REQUIRED("--tenant", ARG_TEXT, "TENANT", TO_QUERY, "tenant", "which"),
 	      { .name = "--kind", .type = ARG_TEXT, .value = "KIND", .to = TO_QUERY, .field = "kind",
 	        .required = true, .words = "aggregate|projection|runner", .help = "of node" }), 0,
-	  "GET", "/admin/routing/resolve", NULL, "shard", rest_run },
+	  "GET", "/admin/routing/resolve", NULL, "shard,endpoints[].url", rest_run },
 	{ "routing", "reload", "read the routing source again now", NULL, CMD_CHANGES,
-	  "POST", "/admin/routing/reload", NULL, "revision", rest_run },
+	  "POST", "/admin/routing/reload", NULL, "revision", rest_run, routing_show },
+
+	{ "authz", "explain", "why a principal may or may not do something",
+	  ARGS(REQUIRED("--principal", ARG_PRINCIPAL, "PRINCIPAL", TO_QUERY, "principal",
+	          "user (id or e-mail) or service account (id)"),
+	      REQUIRED("--right", ARG_TEXT, "RIGHT", TO_QUERY, "right", "what it wants to do"),
+	      OPTION("--tenant", ARG_TEXT, "TENANT", TO_QUERY, "tenant", "where; platform-wide otherwise"),
+	      OPTION("--resource", ARG_TEXT, "RESOURCE", TO_QUERY, "resource", "on what")), 0,
+	  "GET", "/admin/authz/explain", NULL, "allowed,reason,role", rest_run },
 
 	{ "db", "migrate", "apply pending migrations", ARGS(STORE), CMD_CHANGES | CMD_OFFLINE,
 	  .columns = "version,name,state,applied_at", .run = db_migrate_run },

@@ -41,6 +41,8 @@ enum err context_delete_run(struct gwctl *g, struct fail *f);
 enum err routing_put_run(struct gwctl *g, struct fail *f);
 enum err routing_set_run(struct gwctl *g, struct fail *f);
 enum err routing_diff_run(struct gwctl *g, struct fail *f);
+/* A routing document, or a revision around one, as a line a placement. */
+enum err routing_show(struct gwctl *g, const struct json_t *answer);
 enum err db_migrate_run(struct gwctl *g, struct fail *f);
 enum err db_status_run(struct gwctl *g, struct fail *f);
 enum err db_check_run(struct gwctl *g, struct fail *f);

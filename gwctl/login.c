@@ -8,7 +8,7 @@
 #include "gwctl.h"
 #include "prompt.h"
 
-/* ---- login -------------------------------------------------------------------------------------------- */
+/* ---- login ---- */
 
 static enum err ask_code(void *ctx, struct secret *out, struct fail *f)
 {
@@ -72,7 +72,7 @@ enum err logout_run(struct gwctl *g, struct fail *f)
 	return e == OK ? client_signout(g->client, args_has(&g->args, "--everywhere"), f) : e;
 }
 
-/* ---- context ------------------------------------------------------------------------------------------ */
+/* ---- context ---- */
 
 /* What may be shown of a context: never its tokens. */
 static json_t *shown(const struct contexts *c, const char *name, const json_t *context)

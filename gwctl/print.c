@@ -26,7 +26,7 @@ enum format print_format(const char *name, bool tty)
 	return tty ? FORMAT_TABLE : FORMAT_TSV;
 }
 
-/* ---- cells -------------------------------------------------------------------------------------- */
+/* ---- cells ---- */
 
 /* Text of others: control characters and C1 controls are shown, not sent to the terminal. */
 static void add_text(struct buf *b, struct str s)
@@ -98,7 +98,7 @@ static void add_path(struct buf *b, const json_t *v, struct str path)
 	add_value(b, v);
 }
 
-/* ---- tables ------------------------------------------------------------------------------------- */
+/* ---- tables ---- */
 
 static size_t split_columns(const char *columns, struct str out[MAX_COLUMNS])
 {
@@ -203,7 +203,7 @@ static void print_members(FILE *out, const json_t *o, struct buf *b)
 	}
 }
 
-/* ---- by format ---------------------------------------------------------------------------------- */
+/* ---- by format ---- */
 
 static enum err put_json(FILE *out, const json_t *v, size_t flags)
 {

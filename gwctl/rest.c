@@ -46,7 +46,7 @@ enum err rest_get(struct gwctl *g, const char *path, json_t **out, struct fail *
 	return e;
 }
 
-/* ---- arguments -------------------------------------------------------------------------------------- */
+/* ---- arguments ---- */
 
 static enum err too_long(struct fail *f)
 {
@@ -251,7 +251,7 @@ static enum err add_query(struct gwctl *g, char *path, size_t cap, struct fail *
 	return e;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------ */
+/* ---- reading ---- */
 
 /* One page onto the rows; *next is the token of the page after it, NULL at the end. */
 static enum err get_page(struct gwctl *g, const char *path, size_t want, json_t *rows, json_t **next,
@@ -296,19 +296,29 @@ static enum err run_list(struct gwctl *g, const char *path, struct fail *f)
 	return e;
 }
 
-/* An object; or, where the gateway answers a whole list without pages, its items. */
+static enum err print_answer(struct gwctl *g, const json_t *o)
+{
+	bool plain = g->print.format == FORMAT_TABLE || g->print.format == FORMAT_TSV;
+	const json_t *items = json_object_get(o, "items");
+
+	if (plain && g->args.cmd->show != NULL)
+		return g->args.cmd->show(g, o);
+	/* some lists are answered whole */
+	return json_is_array(items) ? print_list(&g->print, items, NULL) : print_object(&g->print, o);
+}
+
 static enum err run_get(struct gwctl *g, const char *path, struct fail *f)
 {
 	json_t *o = NULL;
 	enum err e = rest_get(g, path, &o, f);
 
 	if (e == OK && o != NULL)
-		e = print_object(&g->print, o);
+		e = print_answer(g, o);
 	json_decref(o);
 	return e;
 }
 
-/* ---- changing ----------------------------------------------------------------------------------------- */
+/* ---- changing ---- */
 
 static enum err print_plan(struct gwctl *g, const char *path, json_t *body)
 {
@@ -341,15 +351,6 @@ static enum err confirm(struct gwctl *g, struct fail *f)
 	return gwctl_confirm(g, question, f);
 }
 
-static enum err print_answer(struct gwctl *g, const struct client_reply *r)
-{
-	if (r->body != NULL && json_is_object(r->body))
-		return print_object(&g->print, r->body);
-	if (g->print.format == FORMAT_TABLE)
-		fputs("done\n", stderr);
-	return OK;
-}
-
 enum err rest_change(struct gwctl *g, const char *path, json_t *body, struct fail *f)
 {
 	const struct command *c = g->args.cmd;
@@ -366,8 +367,10 @@ enum err rest_change(struct gwctl *g, const char *path, json_t *body, struct fai
 			return e;
 	}
 	e = rest_call(g, &q, &r, f);
-	if (e == OK)
-		e = print_answer(g, &r);
+	if (e == OK && json_is_object(r.body))
+		e = print_answer(g, r.body);
+	else if (e == OK && g->print.format == FORMAT_TABLE)
+		fputs("done\n", stderr);
 	client_reply_release(&r);
 	return e;
 }

@@ -26,6 +26,51 @@ static enum err read_document(const char *path, json_t **out, struct fail *f)
 	return e;
 }
 
+/* ---- for people ---- */
+
+static const char *const kinds[] = { "aggregate", "projection", "runner" };
+
+static json_t *member(const json_t *doc, const char *kind, const char *suffix)
+{
+	char name[64];
+
+	snprintf(name, sizeof name, "%s_%s", kind, suffix);
+	return json_object_get(doc, name);
+}
+
+static enum err add_placements(json_t *rows, const json_t *doc, const char *kind)
+{
+	json_t *shards = member(doc, kind, "shards"), *shard;
+	const char *tenant;
+
+	json_object_foreach(member(doc, kind, "placement"), tenant, shard) {
+		json_t *endpoints = json_object_get(shards, json_string_value(shard));
+
+		if (json_array_append_new(rows, json_pack("{ss,ss,sO,sO?}", "kind", kind, "tenant", tenant,
+		    "shard", shard, "endpoints", endpoints)) != 0)
+			return E_NOMEM;
+	}
+	return OK;
+}
+
+enum err routing_show(struct gwctl *g, const json_t *answer)
+{
+	const json_t *inner = json_object_get(answer, "document"), *doc = inner != NULL ? inner : answer;
+	const struct print p = { g->print.out, g->print.format, "kind,tenant,shard,endpoints" };
+	json_t *rows = json_array();
+	enum err e = rows != NULL ? OK : E_NOMEM;
+
+	for (size_t i = 0; e == OK && i < sizeof kinds / sizeof *kinds; i++)
+		e = add_placements(rows, doc, kinds[i]);
+	if (e == OK && g->print.format == FORMAT_TABLE)
+		fprintf(g->print.out, "revision %lld\n",
+		    (long long)json_integer_value(json_object_get(doc, "revision")));
+	if (e == OK)
+		e = print_list(&p, rows, NULL);
+	json_decref(rows);
+	return e;
+}
+
 static int64_t revision_of(const json_t *doc)
 {
 	return json_integer_value(json_object_get(doc, "revision"));
@@ -61,7 +106,7 @@ enum err routing_put_run(struct gwctl *g, struct fail *f)
 	return e;
 }
 
-/* ---- set ---------------------------------------------------------------------------------------------- */
+/* ---- set ---- */
 
 /* doc[kind + suffix], made when missing. */
 static json_t *section(json_t *doc, const char *kind, const char *suffix)
@@ -118,12 +163,12 @@ enum err routing_set_run(struct gwctl *g, struct fail *f)
 	return e;
 }
 
-/* ---- diff --------------------------------------------------------------------------------------------- */
+/* ---- diff ---- */
 
 static void add_difference(json_t *rows, const char *path, json_t *from, json_t *to)
 {
 	json_array_append_new(rows, json_pack("{ss,ss,sO?,sO?}", "op", from == NULL ? "add" : to == NULL ?
-	    "remove" : "change", "path", path, "from", from, "to", to));
+	    "remove" : "replace", "path", path, "from", from, "to", to));
 }
 
 /* Member by member: shards and placements, not what is inside an endpoint list. */

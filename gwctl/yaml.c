@@ -7,7 +7,7 @@
 
 #define MAX_DEPTH 32
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing ---- */
 
 static bool write_value(yaml_emitter_t *w, const json_t *v);
 
@@ -102,7 +102,7 @@ enum err yaml_write(FILE *out, const json_t *v)
 	return ok ? OK : E_LOCAL;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading ---- */
 
 struct reader {
 	yaml_document_t doc;

@@ -51,7 +51,7 @@ void config_free(struct config *c)
 	heap_free(c);
 }
 
-/* ---- what one load carries ---------------------------------------------------------------------- */
+/* ---- what one load carries ---- */
 
 struct load {
 	struct config *c;
@@ -142,7 +142,7 @@ static void set(struct load *l, int line, int id, struct str value)
 	fail_clear(&f);
 }
 
-/* ---- the file ----------------------------------------------------------------------------------- */
+/* ---- the file ---- */
 
 static void begin_list(struct load *l, int line, int id)
 {
@@ -242,7 +242,7 @@ static enum err load_file(struct load *l, const char *path, struct fail *f)
 	return e;
 }
 
-/* ---- environment and -o ------------------------------------------------------------------------- */
+/* ---- environment and -o ---- */
 
 static enum err set_text(struct load *l, int id, struct str value)
 {
@@ -390,7 +390,7 @@ enum err config_load(struct config *c, const char *file, char *const *overrides,
 	return e;
 }
 
-/* ---- keys that depend on others ----------------------------------------------------------------- */
+/* ---- keys that depend on others ---- */
 
 static int cores(void)
 {

@@ -56,7 +56,7 @@ void config_issuer_release(struct config_issuer *i)
 	*i = (struct config_issuer){ 0 };
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------ */
+/* ---- numbers ---- */
 
 static bool parse_size(struct str s, int64_t *out)
 {
@@ -137,7 +137,7 @@ static enum err set_bool(bool *at, struct str text, struct fail *f)
 	return fail_set(f, E_CONFIG, "must be true or false");
 }
 
-/* ---- text --------------------------------------------------------------------------------------- */
+/* ---- text ---- */
 
 /* "a, b or c" from "a|b|c". */
 static void alternatives(const char *allowed, char *out, size_t cap)
@@ -233,7 +233,7 @@ static enum err set_secret(struct secret *at, struct str text, struct fail *f)
 	return OK;
 }
 
-/* ---- lists -------------------------------------------------------------------------------------- */
+/* ---- lists ---- */
 
 static enum err add_network(struct config_networks *l, struct str text, struct fail *f)
 {
@@ -274,7 +274,7 @@ static enum err set_list(const struct config_key *k, void *at, struct str text, 
 	return e;
 }
 
-/* ---- by kind ------------------------------------------------------------------------------------ */
+/* ---- by kind ---- */
 
 enum err config_value_parse(const struct config_key *k, void *at, struct str text, struct fail *f)
 {

@@ -113,7 +113,7 @@ static bool no_value(const struct reader *r)
 	    (s.n == 0 || str_eqc(s, "~") || str_eqc(s, "null"));
 }
 
-/* ---- issuers ------------------------------------------------------------------------------------ */
+/* ---- issuers ---- */
 
 static enum err read_algs(struct reader *r, struct config_list *algs)
 {
@@ -230,7 +230,7 @@ static enum err read_issuers(struct reader *r)
 	return e;
 }
 
-/* ---- the map ------------------------------------------------------------------------------------ */
+/* ---- the map ---- */
 
 static enum err read_sequence(struct reader *r, struct str key)
 {

@@ -18,7 +18,7 @@ struct client {
 	char *ca;
 };
 
-/* ---- which context, which servers ----------------------------------------------------------------- */
+/* ---- which context, which servers ---- */
 
 /* The context of the session that these servers may see, in s->name. */
 static enum err select_context(struct session *s, const struct client_config *c, struct fail *f)
@@ -137,7 +137,7 @@ bool client_is_private(const struct client *c)
 	return true;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------------ */
+/* ---- calls ---- */
 
 void client_reply_release(struct client_reply *r)
 {
@@ -222,7 +222,7 @@ bool client_escape(char *p, size_t cap, const char *s)
 	return true;
 }
 
-/* ---- signing in and out ----------------------------------------------------------------------------- */
+/* ---- signing in and out ---- */
 
 static json_t *secret_json(const struct secret *s)
 {

@@ -20,7 +20,7 @@ static enum err local(struct fail *f, const char *path)
 	return fail_set(f, E_LOCAL, "%s: %s", path, strerror(errno));
 }
 
-/* ---- where ---------------------------------------------------------------------------------------- */
+/* ---- where ---- */
 
 static enum err find_dir(const char *dir, struct buf *out, struct fail *f)
 {
@@ -54,7 +54,7 @@ static enum err make_dir(const char *file, struct fail *f)
 	return e;
 }
 
-/* ---- the file ------------------------------------------------------------------------------------- */
+/* ---- the file ---- */
 
 static enum err read_all(int fd, struct buf *b)
 {
@@ -221,7 +221,7 @@ enum err contexts_save(struct contexts *c, struct fail *f)
 	return e;
 }
 
-/* ---- what is in it ---------------------------------------------------------------------------------- */
+/* ---- what is in it ---- */
 
 const char *contexts_current(const struct contexts *c)
 {

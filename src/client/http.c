@@ -19,7 +19,7 @@ struct http_client {
 	long timeout_ms;
 };
 
-/* ---- servers ------------------------------------------------------------------------------------ */
+/* ---- servers ---- */
 
 static enum err check_url(struct str url, struct fail *f)
 {
@@ -118,7 +118,7 @@ const char *http_client_server(const struct http_client *h, size_t i)
 	return h->server[i];
 }
 
-/* ---- one try ------------------------------------------------------------------------------------ */
+/* ---- one try ---- */
 
 void http_reply_init(struct http_reply *r)
 {

@@ -37,7 +37,7 @@ void session_release(struct session *s)
 	s->name = NULL;
 }
 
-/* ---- refresh -------------------------------------------------------------------------------------- */
+/* ---- refresh ---- */
 
 static bool good(const struct session *s)
 {
@@ -144,7 +144,7 @@ enum err session_ensure(struct session *s, struct http_client *http, bool reject
 	return e;
 }
 
-/* ---- store and forget ------------------------------------------------------------------------------- */
+/* ---- store and forget ---- */
 
 static json_t *new_context(const struct http_client *http, const char *ca)
 {

@@ -15,7 +15,7 @@
 #include "client/contexts.h"
 #include "loopback.h"
 
-/* ---- a gateway ------------------------------------------------------------------------------------ */
+/* ---- a gateway ---- */
 
 /* Signs in one user, rotates refresh tokens strictly, and answers /echo with what it saw. */
 struct gateway {
@@ -113,7 +113,7 @@ static void gateway_start(struct gateway *g)
 	loopback_start(&g->http, answer, g);
 }
 
-/* ---- helpers -------------------------------------------------------------------------------------- */
+/* ---- helpers ---- */
 
 static int setup(void **state)
 {
@@ -201,7 +201,7 @@ static json_t *stored(void)
 	return o;
 }
 
-/* ---- calls ---------------------------------------------------------------------------------------- */
+/* ---- calls ---- */
 
 static void test_call(void **state)
 {
@@ -306,7 +306,7 @@ static void test_escape(void **state)
 	assert_false(client_escape(path, sizeof path, "0123456789"));
 }
 
-/* ---- several servers ------------------------------------------------------------------------------ */
+/* ---- several servers ---- */
 
 static void test_failover(void **state)
 {
@@ -344,7 +344,7 @@ static void test_failover(void **state)
 	client_free(c);
 }
 
-/* ---- sessions ------------------------------------------------------------------------------------- */
+/* ---- sessions ---- */
 
 static void test_signin_stores(void **state)
 {

@@ -75,7 +75,7 @@ static struct config *accept(const char *yaml, char *env, char *override)
 	return c;
 }
 
-/* ---- the table ---------------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 static void test_table(void **state)
 {
@@ -123,7 +123,7 @@ static void test_defaults(void **state)
 	config_free(c);
 }
 
-/* ---- the order ---------------------------------------------------------------------------------- */
+/* ---- the order ---- */
 
 static void test_order(void **state)
 {
@@ -219,7 +219,7 @@ static void test_empty_files(void **state)
 		config_free(accept(texts[i], NULL, NULL));
 }
 
-/* ---- refusals ----------------------------------------------------------------------------------- */
+/* ---- refusals ---- */
 
 static void test_refused_files(void **state)
 {
@@ -327,7 +327,7 @@ static void test_resolve_refuses(void **state)
 	check_resolve("oidc.google.client_id: x\n", "given without oidc.google.client_secret");
 }
 
-/* ---- reload ------------------------------------------------------------------------------------- */
+/* ---- reload ---- */
 
 static void test_keep_fixed(void **state)
 {

@@ -114,7 +114,7 @@ static void test_refused(void **state)
 	refuse("tenant delete x --yes=1", "--yes takes no value");
 	refuse("user list -o xml", "-o: 'xml' must be table|json|jsonl|yaml|name");
 	refuse("user list --limit many", "--limit: 'many' must be a number");
-	refuse("tenant update x --disabled maybe", "must be true or false");
+	refuse("service-account update x --disabled maybe", "must be true or false");
 	refuse("routing resolve --tenant a --kind b", "must be aggregate|projection|runner");
 	refuse("user get a --limit 3", "unknown option '--limit'");
 	refuse("user list --dry-run", "unknown option '--dry-run'");

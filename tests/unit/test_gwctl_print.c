@@ -105,7 +105,7 @@ static void test_errors(void **state)
 	free(out);
 }
 
-/* ---- YAML ----------------------------------------------------------------------------------------- */
+/* ---- YAML ---- */
 
 static void test_yaml_round_trip(void **state)
 {
