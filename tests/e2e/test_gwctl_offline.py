@@ -1,15 +1,13 @@
 """gwctl without a server: the store's schema, the first platform admin, usage, help, completion."""
 import json
 import os
-import pty
-import select
 import subprocess
 
 import pytest
 
 from harness.gateway import ADMIN_PASSWORD, Gateway
 from harness.paths import GWCTL, program
-from harness.wait import until
+from harness.terminal import Terminal
 
 
 @pytest.fixture
@@ -21,44 +19,6 @@ def g(tmp_path):
 @pytest.fixture(params=["sqlite", "rqlite"])
 def store(request, g):
     return g.store_url if request.param == "sqlite" else request.getfixturevalue("rqlite3").store_url
-
-
-class Terminal:
-    """gwctl on a terminal of its own."""
-
-    def __init__(self, g, *args, env=None):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.execvpe(program(GWCTL), ["gwctl", *map(str, args)],
-                       {**os.environ, **g.env, "LC_ALL": "C.UTF-8", **(env or {})})
-        self.seen = ""
-
-    def expect(self, text):
-        def look():
-            if select.select([self.fd], [], [], 0)[0]:
-                try:
-                    self.seen += os.read(self.fd, 65536).decode()
-                except OSError:  # the other side is closed
-                    pass
-            return text in self.seen
-        until(look, 10, f"{text!r} on the terminal")
-        return self
-
-    def type(self, text):
-        os.write(self.fd, text.encode())
-        return self
-
-    def wait(self):
-        while True:
-            try:
-                more = os.read(self.fd, 65536)
-            except OSError:
-                break
-            if not more:
-                break
-            self.seen += more.decode()
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 # ---- db ---------------------------------------------------------------------------------------------
