@@ -45,13 +45,31 @@ const struct noun *noun_find(const char *name)
 	return NULL;
 }
 
-const struct command *command_find(const char *noun, const char *verb)
+static const struct command *find_exact(const char *noun, const char *verb)
 {
 	for (const struct command *c = commands; c->noun != NULL; c++)
 		if (strcmp(c->noun, noun) == 0 &&
 		    (c->verb == NULL || (verb != NULL && strcmp(c->verb, verb) == 0)))
 			return c;
 	return NULL;
+}
+
+/* What fingers type; understood where the noun has no verb of that name. */
+static const struct {
+	const char *typed, *meant;
+} synonyms[] = {
+	{ "add", "create" }, { "new", "create" }, { "ls", "list" },
+	{ "remove", "delete" }, { "rm", "delete" }, { "show", "get" },
+};
+
+const struct command *command_find(const char *noun, const char *verb)
+{
+	const struct command *c = find_exact(noun, verb);
+
+	for (size_t i = 0; c == NULL && verb != NULL && i < sizeof synonyms / sizeof *synonyms; i++)
+		if (strcmp(synonyms[i].typed, verb) == 0)
+			c = find_exact(noun, synonyms[i].meant);
+	return c;
 }
 
 /* " ; did you mean x?" or nothing. */

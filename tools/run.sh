@@ -93,7 +93,7 @@ Try, in another terminal in this directory:
 3. ask a query
   curl -s http://$http/v1/query/events -H "authorization: Bearer \$TOKEN" -H 'x-tenant-id: acme' -H 'content-type: application/json' -d '{"aggregate_type":"order"}'
 
-Operators: XDG_CONFIG_HOME=$dir/config bin/gwctl whoami; bin/gwctl help. Ctrl-C stops everything.
+Operators: XDG_CONFIG_HOME=\$PWD/$dir/config bin/gwctl whoami; bin/gwctl help. Ctrl-C stops everything.
 TEXT
 wait -n "${pids[@]}" || true
 die "a program ended; see $dir/*.log"
