@@ -60,12 +60,18 @@ static enum err new_authn(struct worker *w, const struct worker_config *c)
 		.audience = c->ctl->audience,
 		.allow_basic_without_tls = c->config->auth_allow_basic_without_tls,
 		.max_tokens = TOKENS_MAX,
+		.loop = w->loop,
+		.obs = w->obs,
+		.lane = c->lane,
+		.store = c->store,
+		.hasher = c->ctl->hasher,
 	};
 	enum err e = principal_cache_new(w->loop, c->lane, c->store, PRINCIPALS_MAX, &w->principals);
 
 	if (e != OK)
 		return e;
-	return authn_new(&ac, w->loop, w->obs, w->principals, c->lane, c->store, c->seal, &w->authn);
+	ac.principals = w->principals;
+	return authn_new(&ac, &w->authn);
 }
 
 static enum err new_proxy(struct worker *w, const struct config *c)

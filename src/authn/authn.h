@@ -14,37 +14,46 @@
 #include "base/str.h"
 
 struct authn;
+struct hasher;
 struct keyring;
 struct loop;
 struct obs_worker;
 struct pool;
 struct principal_cache;
 struct request;
-struct seal;
 struct store;
 
 struct authn_config {
 	struct str issuer, audience; /* live as long as the authn */
 	bool allow_basic_without_tls;
 	int64_t leeway_us; /* clock skew for iat, nbf of external tokens; 0 for ours */
-	size_t max_tokens; /* verified-token cache, entries */
+	size_t max_tokens; /* verified tokens, and verified credentials, that are remembered */
+	struct loop *loop;
+	struct obs_worker *obs;
+	struct principal_cache *principals;
+	struct pool *lane; /* control lane: what needs the store or a password hash */
+	struct store *store;
+	struct hasher *hasher;
 };
 
-enum err authn_new(const struct authn_config *c, struct loop *loop, struct obs_worker *obs,
-    struct principal_cache *principals, struct pool *lane, struct store *store, struct seal *seal,
-    struct authn **out);
+enum err authn_new(const struct authn_config *c, struct authn **out);
+/* After the loop has stopped and the lane has been drained. */
 void authn_free(struct authn *a);
 
-/* OK: r->auth is set (a principal reference that is released when the request ends; no principal when no credential
- * was presented: the caller decides whether that is allowed). E_NOT_READY: cb will be called later on
- * this worker with the outcome. Else the failure (E_UNAUTHENTICATED; E_STATE_STALE,
- * E_STORE_UNAVAILABLE, E_OVERLOADED when it could not be decided). */
+/* OK: r->auth is set (with a reference to the principal that is released when the request ends; no
+ * principal when no credential was presented: the caller decides whether that is allowed). E_NOT_READY: cb
+ * will be called later on this worker with the outcome. Else the failure: E_UNAUTHENTICATED, which does not
+ * say why (the metrics do); E_STATE_STALE, E_STORE_UNAVAILABLE, E_OVERLOADED, E_NOMEM when it could not be
+ * decided. */
 enum err authn_request(struct authn *a, struct request *r,
     void (*cb)(struct request *r, enum err e));
 
 /* Swaps the verification keys (takes the reference); forgets tokens of keys that are gone. */
 void authn_set_keys_take(struct authn *a, struct keyring *k);
-/* Change feed. */
+/* The change feed: credentials of service accounts have changed. Tokens are held to the epoch of the principal
+ * cache instead. */
 void authn_flush(struct authn *a);
+/* SIGHUP. */
+void authn_allow_basic_without_tls(struct authn *a, bool allow);
 
 #endif

@@ -61,6 +61,22 @@ unsigned jwt_amr_parse(struct str names)
 	return amr;
 }
 
+struct str jwt_amr_text(unsigned amr, char out[JWT_AMR_TEXT])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < METHODS; i++) {
+		if (!(amr & methods[i].bit))
+			continue;
+		if (n > 0)
+			out[n++] = ' ';
+		memcpy(out + n, methods[i].name.p, methods[i].name.n);
+		n += methods[i].name.n;
+	}
+	out[n] = '\0';
+	return str_n(out, n);
+}
+
 static void write_aud(struct jsonw *w, const struct str aud[JWT_AUD_MAX])
 {
 	bool several = aud[1].p != NULL;

@@ -48,6 +48,9 @@ void jwt_amr_write(unsigned amr, struct buf *out);
 
 /* The bits of names separated by blanks, as sessions keep them; unknown names are ignored. */
 unsigned jwt_amr_parse(struct str names);
+/* The inverse: the names with a blank between them. */
+#define JWT_AMR_TEXT 40 /* with the NUL */
+struct str jwt_amr_text(unsigned amr, char out[JWT_AMR_TEXT]);
 
 /* Appends the signed token. E_NOT_READY when the keyring has no key that signs. */
 enum err jwt_access_issue(const struct keyring *k, const struct jwt_access *claims,

@@ -1,0 +1,167 @@
+/* Basic credentials (RFC 7617; CONTRACT 4, class 4): a service account's id and secret, or a user's e-mail
+ * and password. What a service account has proved is remembered; a password is verified each time, since
+ * nothing that could stand for one is kept. Over plaintext refused, unless allowed. */
+#include "authn/machine.h"
+#include "base/buf.h"
+#include "base/hex.h"
+#include "base/secret.h"
+#include "crypto/hasher.h"
+#include "crypto/jwt.h"
+#include "crypto/token.h"
+#include "iam/credential.h"
+#include "iam/email.h"
+#include "iam/user.h"
+
+#define PLAIN_MAX 1024    /* of a Basic credential, decoded */
+#define PASSWORD_BYTES 4096 /* of a password after normalisation */
+#define PASSWORD_CHARS 1024
+
+static bool presented(const struct request *r, enum auth_scheme scheme, struct str credential)
+{
+	(void)r, (void)credential;
+	return scheme == AUTH_SCHEME_BASIC;
+}
+
+/* ---- service accounts ----------------------------------------------------------------------- */
+
+static enum err ask(struct store *s, struct machine *m, int64_t now)
+{
+	return credential_check_secret(s, m->key.id, m->key.hash, now, &m->proof, NULL);
+}
+
+static enum err check_account(struct attempt *t, struct id id, struct str secret)
+{
+	struct machine *m = attempt_alloc(t, sizeof *m);
+
+	if (m == NULL)
+		return E_NOMEM;
+	m->key.id = id;
+	m->amr = JWT_AMR_SECRET;
+	m->ask = ask;
+	if (token_hash(CREDENTIAL_PURPOSE, secret, m->key.hash) != OK)
+		return attempt_refuse(t, OBS_AUTH_MALFORMED);
+	return machine_check(t, m);
+}
+
+/* ---- users ---------------------------------------------------------------------------------- */
+
+struct login {
+	struct store *store;
+	struct hasher *hasher;
+	int64_t now;
+	struct id user;
+	size_t email, password; /* lengths; they lie in `plain` with a colon between them */
+	char plain[PLAIN_MAX];
+};
+
+/* The account of the e-mail, or one that nobody can sign in to: the time must not show the difference. */
+static enum err find_user(const struct login *l, struct arena *a, struct user *u)
+{
+	struct str fold;
+	enum err e = email_fold(str_n(l->plain, l->email), a, &fold);
+
+	if (e == OK)
+		e = user_by_email(l->store, STORE_LINEAR, fold, a, u, NULL);
+	if (e != E_NOT_FOUND && e != E_INVALID_FIELD)
+		return e;
+	*u = (struct user){ .disabled = true };
+	return OK;
+}
+
+static enum err verify_password(const struct login *l, struct str phc)
+{
+	struct str password = { l->plain + l->email + 1, l->password };
+	bool weaker, usable;
+	struct buf plain;
+	enum err e;
+
+	buf_init(&plain, PASSWORD_BYTES);
+	usable = password_normalise(password, 1, PASSWORD_CHARS, &plain, NULL) == OK;
+	e = hasher_verify(l->hasher, usable ? buf_str(&plain) : STR("-"), usable ? phc : STR_NONE,
+	    &weaker);
+	if (plain.p != NULL)
+		secret_wipe(plain.p, plain.cap);
+	buf_release(&plain);
+	return e == E_INVALID_CREDENTIALS ? E_UNAUTHENTICATED : e;
+}
+
+static enum err login_work(struct attempt *t)
+{
+	struct login *l = t->data;
+	struct user u;
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, 1 << 20);
+	e = find_user(l, &a, &u);
+	if (e == OK)
+		e = verify_password(l, u.phc);
+	if (e == OK && u.disabled) {
+		t->reason = OBS_AUTH_DISABLED;
+		e = E_UNAUTHENTICATED;
+	}
+	if (e == OK)
+		l->user = u.id;
+	secret_wipe(l->plain, sizeof l->plain);
+	arena_release(&a);
+	return e;
+}
+
+static enum err login_finish(struct attempt *t, enum err e)
+{
+	const struct login *l = t->data;
+
+	if (e == OK)
+		t->who = (struct identity){ .principal = l->user, .auth_time = l->now,
+			.amr = JWT_AMR_PWD };
+	return e;
+}
+
+static enum err check_user(struct attempt *t, struct login *l)
+{
+	const struct authn_config *c = authn_config(t->a);
+
+	l->store = c->store;
+	l->hasher = c->hasher;
+	l->now = loop_wall(c->loop);
+	t->data = l;
+	t->work = login_work;
+	t->finish = login_finish;
+	return attempt_to_lane(t);
+}
+
+/* ---- both ----------------------------------------------------------------------------------- */
+
+static enum err check_plain(struct attempt *t, struct login *l, size_t n)
+{
+	struct str password, name = str_cut(str_n(l->plain, n), ':', &password);
+	struct id id;
+
+	if (password.p == NULL || name.n == 0 || password.n == 0)
+		return attempt_refuse(t, OBS_AUTH_MALFORMED);
+	if (id_parse(name, &id))
+		return check_account(t, id, password);
+	l->email = name.n;
+	l->password = password.n;
+	return check_user(t, l);
+}
+
+static enum err check(struct attempt *t)
+{
+	struct login *l;
+	size_t n;
+	enum err e;
+
+	if (!t->r->tls && !authn_config(t->a)->allow_basic_without_tls)
+		return attempt_refuse(t, OBS_AUTH_REFUSED);
+	l = attempt_alloc(t, sizeof *l);
+	if (l == NULL)
+		return E_NOMEM;
+	e = b64_decode(t->credential, l->plain, sizeof l->plain, &n) ? check_plain(t, l, n) :
+	    attempt_refuse(t, OBS_AUTH_MALFORMED);
+	if (e != E_NOT_READY || t->data != l) /* else the lane has it */
+		secret_wipe(l->plain, sizeof l->plain);
+	return e;
+}
+
+const struct authn_class class_basic = { AUTH_BASIC, presented, check };

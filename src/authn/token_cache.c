@@ -1,0 +1,96 @@
+#include "authn/token_cache.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/heap.h"
+#include "base/secret.h"
+#include "crypto/keyring.h"
+#include "iam/principal.h"
+
+enum err token_cache_init(struct token_cache *c, size_t max)
+{
+	*c = (struct token_cache){ .key = siphash_key_new(), .second = siphash_key_new() };
+	return lru_init(&c->map, max);
+}
+
+static struct token *token_of(struct lru_node *n)
+{
+	return (struct token *)((char *)n - offsetof(struct token, node));
+}
+
+void token_cache_release(struct token_cache *c)
+{
+	while (c->map.oldest != NULL)
+		token_cache_remove(c, token_of(c->map.oldest));
+	lru_release(&c->map);
+}
+
+struct token *token_cache_find(struct token_cache *c, struct str text)
+{
+	struct lru_node *n = lru_first(&c->map, siphash(&c->key, text));
+
+	for (; n != NULL; n = lru_next(n)) {
+		struct token *t = token_of(n);
+
+		if (str_eq(str_n(t->text, t->n), text)) {
+			lru_touch(&c->map, n);
+			return t;
+		}
+	}
+	return NULL;
+}
+
+struct token *token_cache_add(struct token_cache *c, struct str text, struct str kid,
+    const struct identity *who, int64_t until)
+{
+	struct token *t = token_cache_find(c, text);
+
+	if (t != NULL)
+		token_cache_remove(c, t);
+	t = heap_zalloc(sizeof *t + text.n);
+	if (t == NULL)
+		return NULL;
+	t->who = *who;
+	t->until = until;
+	snprintf(t->kid, sizeof t->kid, "%.*s", STR_ARG(kid));
+	t->n = text.n;
+	memcpy(t->text, text.p, text.n);
+	lru_insert(&c->map, &t->node, siphash(&c->key, text));
+	if (lru_excess(&c->map) != NULL)
+		token_cache_remove(c, token_of(lru_excess(&c->map)));
+	return t;
+}
+
+void token_cache_remove(struct token_cache *c, struct token *t)
+{
+	lru_remove(&c->map, &t->node);
+	principal_unref(t->principal);
+	secret_wipe(t->text, t->n);
+	heap_free(t);
+}
+
+void token_cache_keep_keys(struct token_cache *c, const struct keyring *k)
+{
+	for (struct lru_node *n = c->map.oldest, *next; n != NULL; n = next) {
+		next = n->newer;
+		if (k == NULL || keyring_find(k, str_c(token_of(n)->kid)) == NULL)
+			token_cache_remove(c, token_of(n));
+	}
+	memset(c->bad, 0, sizeof c->bad);
+}
+
+bool token_cache_is_bad(const struct token_cache *c, struct str text)
+{
+	uint64_t a = siphash(&c->key, text);
+
+	return c->bad[a % BAD_TOKENS].a == a && c->bad[a % BAD_TOKENS].b == siphash(&c->second, text);
+}
+
+void token_cache_add_bad(struct token_cache *c, struct str text)
+{
+	uint64_t a = siphash(&c->key, text);
+
+	c->bad[a % BAD_TOKENS].a = a;
+	c->bad[a % BAD_TOKENS].b = siphash(&c->second, text);
+}
