@@ -65,6 +65,7 @@ void upstream_free(struct upstream *u)
 	FOR_ENDPOINTS(u, s, ep)
 		endpoint_close(ep);
 	loop_timer_clear(u->loop, &u->sweep);
+	loop_hook_del(u->loop, &u->hook);
 	resolver_free(u->resolver);
 	shards_free(u);
 	calls_free(u);
