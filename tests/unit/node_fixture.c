@@ -123,6 +123,7 @@ void node_write(int fd, const char *text)
 /* ---- HTTP/2 ------------------------------------------------------------------------------------ */
 
 struct stream {
+	struct stream *prev, *next;
 	char path[64];
 	char body[65536];
 	size_t n, given;
@@ -134,6 +135,7 @@ struct server {
 	struct node *n;
 	int fd;
 	bool over;
+	struct stream *streams; /* open */
 };
 
 #define NV(n, v) { (uint8_t *)(n), (uint8_t *)(v), strlen(n), strlen(v), NGHTTP2_NV_FLAG_NONE }
@@ -225,10 +227,15 @@ static int on_begin(nghttp2_session *s, const nghttp2_frame *f, void *arg)
 {
 	struct server *srv = arg;
 	int now = atomic_fetch_add(&srv->n->streams, 1) + 1;
+	struct stream *st = calloc(1, sizeof *st);
 
 	if (now > srv->n->most_streams)
 		srv->n->most_streams = now;
-	nghttp2_session_set_stream_user_data(s, f->hd.stream_id, calloc(1, sizeof(struct stream)));
+	st->next = srv->streams;
+	if (st->next != NULL)
+		st->next->prev = st;
+	srv->streams = st;
+	nghttp2_session_set_stream_user_data(s, f->hd.stream_id, st);
 	return 0;
 }
 
@@ -270,16 +277,23 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *f, void *arg)
 	return 0;
 }
 
+static void stream_free(struct server *srv, struct stream *st)
+{
+	*(st->prev != NULL ? &st->prev->next : &srv->streams) = st->next;
+	if (st->next != NULL)
+		st->next->prev = st->prev;
+	atomic_fetch_sub(&srv->n->streams, 1);
+	free(st);
+}
+
 static int on_close(nghttp2_session *s, int32_t id, uint32_t code, void *arg)
 {
 	struct server *srv = arg;
 	struct stream *st = nghttp2_session_get_stream_user_data(s, id);
 
 	(void)code;
-	if (st == NULL)
-		return 0;
-	atomic_fetch_sub(&srv->n->streams, 1);
-	free(st);
+	if (st != NULL)
+		stream_free(srv, st);
 	return 0;
 }
 
@@ -320,6 +334,8 @@ void node_http2(struct node *n, int fd, int nth)
 		if (k <= 0 || nghttp2_session_mem_recv(s, in, (size_t)k) < 0)
 			break;
 	}
+	while (srv.streams != NULL)
+		stream_free(&srv, srv.streams);
 	nghttp2_session_del(s);
 	nghttp2_session_callbacks_del(cbs);
 }

@@ -10,221 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/clock.h"
-#include "base/loop.h"
-#include "node_fixture.h"
 #include "upstream/breaker.h"
-#include "upstream/upstream.h"
-
-#define PATIENCE (20 * CLOCK_SEC)
-#define MAX_CALLS 64
-
-/* One call and what its callback saw. */
-struct seen {
-	struct fixture *fx;
-	struct upstream_call *call;
-	bool sent, done, cancel_others; /* sent, and expected to end */
-	enum err err;
-	int status;
-	bool reached;
-	unsigned tries;
-	char body[256], endpoint[64], header[64];
-	size_t body_n;
-	struct buf taken;
-};
-
-struct fixture {
-	struct loop *loop;
-	struct upstream *up;
-	struct upstream_config config;
-	struct loop_timer patience;
-	struct route_endpoint ep[3];
-	char urls[3][64];
-	struct route_shard shard;
-	struct upstream_request q;
-	struct seen seen[MAX_CALLS];
-	bool gave_up, sending;
-	struct node a, b;
-	bool has_a, has_b;
-};
-
-static void patience_cb(struct loop_timer *t)
-{
-	struct fixture *fx = (struct fixture *)((char *)t - offsetof(struct fixture, patience));
-
-	fx->gave_up = true;
-	loop_stop(fx->loop);
-}
-
-static int set_up(void **state)
-{
-	struct fixture *fx = calloc(1, sizeof *fx);
-
-	fx->config = (struct upstream_config){
-		.connect_timeout_us = 2 * CLOCK_SEC, .first_byte_timeout_us = 10 * CLOCK_SEC,
-		.total_timeout_us = 15 * CLOCK_SEC, .idle_timeout_us = 30 * CLOCK_SEC,
-		.max_connections = 16, .max_response = 4 << 20, .retry_percent = 10,
-	};
-	fx->patience.cb = patience_cb;
-	fx->shard = (struct route_shard){ ROUTE_PROJECTION, STR("p1"), fx->ep, 0 };
-	fx->q = (struct upstream_request){ .shard = &fx->shard, .method = STR("POST"), .path = STR("/q"),
-		.body = STR("{}"), .idempotent = true };
-	assert_int_equal(loop_new(&fx->loop), OK);
-	*state = fx;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *fx = *state;
-
-	upstream_free(fx->up);
-	loop_free(fx->loop);
-	if (fx->has_a)
-		node_stop(&fx->a);
-	if (fx->has_b)
-		node_stop(&fx->b);
-	for (size_t i = 0; i < MAX_CALLS; i++)
-		buf_release(&fx->seen[i].taken);
-	free(fx);
-	return 0;
-}
-
-static void add_endpoint(struct fixture *fx, uint16_t port, unsigned weight)
-{
-	size_t i = fx->shard.n++;
-
-	snprintf(fx->urls[i], sizeof fx->urls[i], "http://127.0.0.1:%u", port);
-	fx->ep[i] = (struct route_endpoint){ .url = str_c(fx->urls[i]), .scheme = SCHEME_HTTP,
-		.host = STR("127.0.0.1"), .port = port, .base = STR(""), .admin = str_c(fx->urls[i]),
-		.weight = weight };
-}
-
-static void start_a(struct fixture *fx, node_serve *serve)
-{
-	node_start(&fx->a, serve);
-	fx->has_a = true;
-	add_endpoint(fx, fx->a.port, 1);
-}
-
-static void start_b(struct fixture *fx, node_serve *serve)
-{
-	node_start(&fx->b, serve);
-	fx->has_b = true;
-	add_endpoint(fx, fx->b.port, 1);
-}
-
-static void copy_text(char *to, size_t cap, struct str s)
-{
-	size_t n = s.n < cap - 1 ? s.n : cap - 1;
-
-	if (n > 0)
-		memcpy(to, s.p, n);
-	to[n] = '\0';
-}
-
-static void answered(void *arg, const struct upstream_response *r)
-{
-	struct seen *s = arg;
-
-	assert_false(s->done);
-	s->done = true;
-	s->err = r->err;
-	s->status = r->status;
-	s->reached = r->reached;
-	s->tries = r->tries;
-	s->body_n = r->body.n;
-	copy_text(s->body, sizeof s->body, r->body);
-	copy_text(s->endpoint, sizeof s->endpoint, r->endpoint);
-	copy_text(s->header, sizeof s->header, r->nheaders > 0 ? r->headers[0].name : STR_NONE);
-	if (r->err == OK)
-		upstream_body_take(r, &s->taken);
-	for (size_t i = 0; s->cancel_others && i < MAX_CALLS; i++) {
-		struct seen *o = &s->fx->seen[i];
-
-		if (o != s && o->call != NULL && !o->done) {
-			upstream_cancel(o->call);
-			o->call = NULL;
-			o->sent = false;
-		}
-	}
-	if (!s->fx->sending) /* else the next turn would end before it began */
-		loop_stop(s->fx->loop);
-}
-
-static struct seen *send_call(struct fixture *fx, size_t i)
-{
-	struct seen *s = &fx->seen[i];
-
-	if (fx->up == NULL)
-		assert_int_equal(upstream_new(&fx->config, fx->loop, &fx->up), OK);
-	buf_release(&s->taken);
-	memset(s, 0, sizeof *s);
-	buf_init(&s->taken, 8 << 20);
-	s->fx = fx;
-	s->sent = true;
-	fx->sending = true;
-	upstream_send(fx->up, &fx->q, answered, s, &s->call);
-	fx->sending = false;
-	return s;
-}
-
-/* Turns the loop for as long, or until a callback comes. */
-static void turn(struct fixture *fx, int64_t us)
-{
-	assert_int_equal(loop_timer_set(fx->loop, &fx->patience, us), OK);
-	loop_run(fx->loop);
-	loop_timer_clear(fx->loop, &fx->patience);
-}
-
-/* Until the call has ended. */
-static void wait_for(struct fixture *fx, const struct seen *s)
-{
-	while (!s->done) {
-		turn(fx, PATIENCE);
-		assert_false(fx->gave_up);
-	}
-}
-
-static void wait_for_all(struct fixture *fx)
-{
-	for (size_t i = 0; i < MAX_CALLS; i++)
-		if (fx->seen[i].sent)
-			wait_for(fx, &fx->seen[i]);
-}
-
-/* Until the node has counted that far. */
-static void wait_for_count(struct fixture *fx, atomic_int *count, int n)
-{
-	for (int i = 0; *count < n && i < 2000; i++)
-		turn(fx, 10 * CLOCK_MS);
-	fx->gave_up = false;
-	assert_true(*count >= n);
-}
-
-/* Sends one call and waits for its end. */
-static struct seen *call(struct fixture *fx)
-{
-	struct seen *s = send_call(fx, 0);
-
-	wait_for(fx, s);
-	return s;
-}
-
-static uint64_t metric(struct fixture *fx, const char *sample)
-{
-	struct buf b;
-	const char *at;
-	uint64_t v = 0;
-
-	buf_init(&b, 1 << 20);
-	upstream_write_metrics(&fx->up, 1, &b);
-	at = strstr(buf_cstr(&b), sample);
-	if (at != NULL)
-		v = strtoull(at + strlen(sample), NULL, 10);
-	buf_release(&b);
-	return v;
-}
+#include "upstream_fixture.h"
 
 #define OK_ANSWER "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-node: 1\r\n\r\nok"
 
@@ -379,9 +166,9 @@ static void keeps_connections(void **state)
 {
 	struct fixture *fx = *state;
 
-	start_a(fx, serve_well);
+	fixture_start_a(fx, serve_well);
 	for (int i = 0; i < 3; i++) {
-		struct seen *s = call(fx);
+		struct seen *s = fixture_call(fx);
 
 		assert_int_equal(s->err, OK);
 		assert_int_equal(s->status, 200);
@@ -392,9 +179,9 @@ static void keeps_connections(void **state)
 		assert_true(s->reached);
 	}
 	assert_int_equal(fx->a.accepted, 1);
-	assert_int_equal(metric(fx, "gateway_upstream_requests_total{kind=\"projection\",shard=\"p1\",outcome=\"ok\"} "), 3);
-	assert_int_equal(metric(fx, "gateway_upstream_connections{kind=\"projection\",shard=\"p1\"} "), 1);
-	assert_int_equal(metric(fx, "gateway_upstream_duration_seconds_count{kind=\"projection\",shard=\"p1\"} "), 3);
+	assert_int_equal(fixture_metric(fx, "gateway_upstream_requests_total{kind=\"projection\",shard=\"p1\",outcome=\"ok\"} "), 3);
+	assert_int_equal(fixture_metric(fx, "gateway_upstream_connections{kind=\"projection\",shard=\"p1\"} "), 1);
+	assert_int_equal(fixture_metric(fx, "gateway_upstream_duration_seconds_count{kind=\"projection\",shard=\"p1\"} "), 3);
 }
 
 static void writes_the_head(void **state)
@@ -403,13 +190,13 @@ static void writes_the_head(void **state)
 	struct header h[] = { { STR("x-tenant-id"), STR("acme") }, { STR("accept"), STR("*/*") } };
 	char want[512];
 
-	start_a(fx, serve_head_back);
+	fixture_start_a(fx, serve_head_back);
 	fx->ep[0].base = STR("/node");
 	fx->q.headers = h;
 	fx->q.nheaders = 2;
 	snprintf(want, sizeof want, "POST /node/q HTTP/1.1\r\nhost: 127.0.0.1:%u\r\nx-tenant-id: acme\r\n"
 	    "accept: */*\r\ncontent-length: 2\r\n\r\n{}", fx->a.port);
-	assert_string_equal(call(fx)->body, want);
+	assert_string_equal(fixture_call(fx)->body, want);
 }
 
 static void a_get_has_no_length(void **state)
@@ -417,20 +204,20 @@ static void a_get_has_no_length(void **state)
 	struct fixture *fx = *state;
 	char want[512];
 
-	start_a(fx, serve_head_back);
+	fixture_start_a(fx, serve_head_back);
 	fx->q.method = STR("GET");
 	fx->q.body = STR_NONE;
 	snprintf(want, sizeof want, "GET /q HTTP/1.1\r\nhost: 127.0.0.1:%u\r\n\r\n", fx->a.port);
-	assert_string_equal(call(fx)->body, want);
+	assert_string_equal(fixture_call(fx)->body, want);
 }
 
 static void never_reuses_what_has_bytes_left(void **state)
 {
 	struct fixture *fx = *state;
 
-	start_a(fx, serve_leftover);
+	fixture_start_a(fx, serve_leftover);
 	for (int i = 0; i < 3; i++)
-		assert_string_equal(call(fx)->body, "ok");
+		assert_string_equal(fixture_call(fx)->body, "ok");
 	assert_int_equal(fx->a.accepted, 3);
 }
 
@@ -439,10 +226,10 @@ static void waits_for_room(void **state)
 	struct fixture *fx = *state;
 
 	fx->config.max_connections = 2;
-	start_a(fx, serve_well);
+	fixture_start_a(fx, serve_well);
 	for (size_t i = 0; i < 20; i++)
-		send_call(fx, i);
-	wait_for_all(fx);
+		fixture_send(fx, i);
+	fixture_wait_all(fx);
 	for (size_t i = 0; i < 20; i++)
 		assert_int_equal(fx->seen[i].status, 200);
 	assert_true(fx->a.accepted <= 2);
@@ -453,11 +240,11 @@ static void idle_connections_end(void **state)
 	struct fixture *fx = *state;
 
 	fx->config.idle_timeout_us = 50 * CLOCK_MS;
-	start_a(fx, serve_well);
-	call(fx);
-	wait_for_count(fx, &fx->a.closed, 1);
-	assert_int_equal(metric(fx, "gateway_upstream_connections{kind=\"projection\",shard=\"p1\"} "), 0);
-	assert_int_equal(call(fx)->status, 200);
+	fixture_start_a(fx, serve_well);
+	fixture_call(fx);
+	fixture_wait_count(fx, &fx->a.closed, 1);
+	assert_int_equal(fixture_metric(fx, "gateway_upstream_connections{kind=\"projection\",shard=\"p1\"} "), 0);
+	assert_int_equal(fixture_call(fx)->status, 200);
 	assert_int_equal(fx->a.accepted, 2);
 }
 
@@ -465,12 +252,12 @@ static void resolves_names(void **state)
 {
 	struct fixture *fx = *state;
 
-	start_a(fx, serve_well);
+	fixture_start_a(fx, serve_well);
 	fx->ep[0].host = STR("localhost");
-	assert_int_equal(call(fx)->status, 200);
+	assert_int_equal(fixture_call(fx)->status, 200);
 	fx->ep[0].host = STR("no-such-host.invalid");
 	fx->ep[0].url = STR("http://no-such-host.invalid");
-	assert_int_equal(call(fx)->err, E_UPSTREAM_FAILED);
+	assert_int_equal(fixture_call(fx)->err, E_UPSTREAM_FAILED);
 	assert_false(fx->seen[0].reached);
 }
 
@@ -480,9 +267,9 @@ static void reads_pieces(void **state)
 {
 	struct fixture *fx = *state;
 
-	start_a(fx, serve_in_pieces);
+	fixture_start_a(fx, serve_in_pieces);
 	for (int i = 0; i < 2; i++) {
-		struct seen *s = call(fx);
+		struct seen *s = fixture_call(fx);
 
 		assert_int_equal(s->status, 200);
 		assert_string_equal(s->body, "hello world");
@@ -495,9 +282,9 @@ static void reads_until_close(void **state)
 {
 	struct fixture *fx = *state;
 
-	start_a(fx, serve_until_close);
-	assert_string_equal(call(fx)->body, "all of it");
-	assert_string_equal(call(fx)->body, "all of it");
+	fixture_start_a(fx, serve_until_close);
+	assert_string_equal(fixture_call(fx)->body, "all of it");
+	assert_string_equal(fixture_call(fx)->body, "all of it");
 	assert_int_equal(fx->a.accepted, 2);
 }
 
@@ -505,12 +292,12 @@ static void bounds_the_body(void **state)
 {
 	struct fixture *fx = *state;
 
-	start_a(fx, serve_large);
-	assert_int_equal(call(fx)->err, E_BAD_UPSTREAM);
+	fixture_start_a(fx, serve_large);
+	assert_int_equal(fixture_call(fx)->err, E_BAD_UPSTREAM);
 	upstream_free(fx->up);
 	fx->up = NULL;
 	fx->config.max_response = 6 << 20;
-	assert_int_equal(call(fx)->err, OK);
+	assert_int_equal(fixture_call(fx)->err, OK);
 	assert_int_equal(fx->seen[0].body_n, 5 << 20);
 	assert_int_equal(fx->seen[0].taken.n, 5 << 20);
 }
@@ -527,10 +314,10 @@ static void writes_large_bodies(void **state)
 		sum = sum * 31 + (unsigned char)body[i];
 	}
 	snprintf(want, sizeof want, "%020lu", sum);
-	start_a(fx, serve_sum);
+	fixture_start_a(fx, serve_sum);
 	fx->q.body = str_n(body, size);
 	for (int i = 0; i < 3; i++)
-		assert_string_equal(call(fx)->body, want);
+		assert_string_equal(fixture_call(fx)->body, want);
 	free(body);
 }
 
@@ -540,10 +327,10 @@ static void refuses_nonsense(void **state)
 {
 	struct fixture *fx = *state;
 
-	start_a(fx, serve_nonsense);
-	assert_int_equal(call(fx)->err, E_BAD_UPSTREAM);
+	fixture_start_a(fx, serve_nonsense);
+	assert_int_equal(fixture_call(fx)->err, E_BAD_UPSTREAM);
 	assert_int_equal(fx->seen[0].tries, 1);
-	assert_int_equal(call(fx)->err, E_BAD_UPSTREAM);
+	assert_int_equal(fixture_call(fx)->err, E_BAD_UPSTREAM);
 	assert_int_equal(fx->a.accepted, 2);
 }
 
@@ -552,24 +339,24 @@ static void retries_what_never_reached(void **state)
 	struct fixture *fx = *state;
 	struct seen *s;
 
-	add_endpoint(fx, node_dead_port(), 1);
+	fixture_add(fx, node_dead_port(), 1);
 	fx->q.idempotent = false;
-	s = call(fx);
+	s = fixture_call(fx);
 	assert_int_equal(s->err, E_UPSTREAM_FAILED);
 	assert_false(s->reached);
 	assert_int_equal(s->tries, 2);
-	start_a(fx, serve_well);
+	fixture_start_a(fx, serve_well);
 	for (int i = 0; i < 10; i++)
-		assert_int_equal(call(fx)->status, 200);
+		assert_int_equal(fixture_call(fx)->status, 200);
 }
 
 static void retries_stale_connections(void **state)
 {
 	struct fixture *fx = *state;
 
-	start_a(fx, serve_then_die);
-	assert_int_equal(call(fx)->status, 200);
-	assert_int_equal(call(fx)->status, 200);
+	fixture_start_a(fx, serve_then_die);
+	assert_int_equal(fixture_call(fx)->status, 200);
+	assert_int_equal(fixture_call(fx)->status, 200);
 	assert_int_equal(fx->seen[0].tries, 2);
 	assert_int_equal(fx->a.accepted, 2);
 }
@@ -579,10 +366,10 @@ static void never_retries_what_may_have_been_done(void **state)
 	struct fixture *fx = *state;
 	struct seen *s;
 
-	start_a(fx, serve_then_die);
+	fixture_start_a(fx, serve_then_die);
 	fx->q.idempotent = false;
-	assert_int_equal(call(fx)->status, 200);
-	s = call(fx);
+	assert_int_equal(fixture_call(fx)->status, 200);
+	s = fixture_call(fx);
 	assert_int_equal(s->err, E_UPSTREAM_FAILED);
 	assert_int_equal(s->tries, 1);
 	assert_true(s->reached);
@@ -593,10 +380,10 @@ static void retries_go_elsewhere(void **state)
 {
 	struct fixture *fx = *state;
 
-	start_a(fx, serve_half_answer);
-	start_b(fx, serve_well);
+	fixture_start_a(fx, serve_half_answer);
+	fixture_start_b(fx, serve_well);
 	for (int i = 0; i < 4; i++) {
-		assert_int_equal(call(fx)->status, 200);
+		assert_int_equal(fixture_call(fx)->status, 200);
 		assert_string_equal(fx->seen[0].endpoint, fx->urls[1]);
 	}
 }
@@ -607,15 +394,15 @@ static void retries_have_a_budget(void **state)
 	unsigned retried = 0;
 
 	fx->config.retry_percent = 0;
-	start_a(fx, serve_close_at_once);
-	start_b(fx, serve_well);
+	fixture_start_a(fx, serve_close_at_once);
+	fixture_start_b(fx, serve_well);
 	fx->ep[1].weight = 100; /* keeps its breaker out of the picture: most go to b */
 	for (int i = 0; i < 30; i++)
-		retried += call(fx)->tries == 2;
+		retried += fixture_call(fx)->tries == 2;
 	fx->ep[1].port = node_dead_port();
 	fx->shard.n = 1;
 	for (int i = 0; i < 30; i++)
-		retried += call(fx)->tries == 2;
+		retried += fixture_call(fx)->tries == 2;
 	assert_true(retried <= 10);
 }
 
@@ -625,9 +412,9 @@ static void first_byte_in_time(void **state)
 	struct seen *s;
 
 	fx->config.first_byte_timeout_us = 100 * CLOCK_MS;
-	start_a(fx, serve_silence);
+	fixture_start_a(fx, serve_silence);
 	fx->q.idempotent = false;
-	s = call(fx);
+	s = fixture_call(fx);
 	assert_int_equal(s->err, E_UPSTREAM_TIMEOUT);
 	assert_int_equal(s->tries, 1);
 	assert_true(s->reached);
@@ -639,11 +426,11 @@ static void deadline_ends_a_stalled_body(void **state)
 	int64_t began = clock_mono();
 
 	fx->config.total_timeout_us = 200 * CLOCK_MS;
-	start_a(fx, serve_stall);
-	assert_int_equal(call(fx)->err, E_UPSTREAM_TIMEOUT);
+	fixture_start_a(fx, serve_stall);
+	assert_int_equal(fixture_call(fx)->err, E_UPSTREAM_TIMEOUT);
 	assert_true(clock_mono() - began >= 200 * CLOCK_MS);
 	fx->q.deadline = clock_mono() + 50 * CLOCK_MS;
-	assert_int_equal(call(fx)->err, E_UPSTREAM_TIMEOUT);
+	assert_int_equal(fixture_call(fx)->err, E_UPSTREAM_TIMEOUT);
 }
 
 /* ---- the choice -------------------------------------------------------------------------------- */
@@ -652,11 +439,11 @@ static void shares_by_weight(void **state)
 {
 	struct fixture *fx = *state;
 
-	start_a(fx, serve_well);
-	start_b(fx, serve_well);
+	fixture_start_a(fx, serve_well);
+	fixture_start_b(fx, serve_well);
 	fx->ep[0].weight = 3;
 	for (int i = 0; i < 40; i++)
-		call(fx);
+		fixture_call(fx);
 	assert_int_equal(fx->a.requests, 30);
 	assert_int_equal(fx->b.requests, 10);
 }
@@ -666,12 +453,13 @@ static void avoids_the_busy(void **state)
 	struct fixture *fx = *state;
 
 	fx->config.first_byte_timeout_us = PATIENCE;
-	start_a(fx, serve_silence);
-	start_b(fx, serve_well);
-	send_call(fx, 1); /* to a, where it stays */
-	wait_for(fx, send_call(fx, 2));
+	fixture_start_a(fx, serve_silence);
+	fixture_start_b(fx, serve_well);
+	fixture_send(fx, 1); /* to a, where it stays */
+	fixture_wait(fx, fixture_send(fx, 2));
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(call(fx)->status, 200);
+		assert_int_equal(fixture_call(fx)->status, 200);
+	fixture_wait_count(fx, &fx->a.requests, 1);
 	assert_int_equal(fx->a.requests, 1);
 }
 
@@ -683,18 +471,18 @@ static void breaks_the_circuit(void **state)
 	struct seen *s;
 	uint16_t port = node_dead_port();
 
-	add_endpoint(fx, port, 1);
+	fixture_add(fx, port, 1);
 	snprintf(name, sizeof name, sample, fx->urls[0]);
 	for (int i = 0; i < BREAKER_CONSECUTIVE; i++)
-		assert_int_equal(call(fx)->err, E_UPSTREAM_FAILED);
-	assert_int_equal(metric(fx, name), BREAKER_OPEN);
-	s = call(fx);
+		assert_int_equal(fixture_call(fx)->err, E_UPSTREAM_FAILED);
+	assert_int_equal(fixture_metric(fx, name), BREAKER_OPEN);
+	s = fixture_call(fx);
 	assert_int_equal(s->err, E_UPSTREAM_FAILED);
 	assert_int_equal(s->tries, 0);
 	/* another endpoint of the shard takes all while this one is out */
-	start_b(fx, serve_well);
+	fixture_start_b(fx, serve_well);
 	for (int i = 0; i < 5; i++) {
-		assert_int_equal(call(fx)->status, 200);
+		assert_int_equal(fixture_call(fx)->status, 200);
 		assert_int_equal(fx->seen[0].tries, 1);
 	}
 }
@@ -715,16 +503,16 @@ static void heals_by_a_probe(void **state)
 	struct fixture *fx = *state;
 	int64_t until = clock_mono() + PATIENCE;
 
-	start_a(fx, fail_once);
+	fixture_start_a(fx, fail_once);
 	fx->q.idempotent = false; /* one try a call */
 	for (int i = 0; i < BREAKER_CONSECUTIVE; i++)
-		assert_int_equal(call(fx)->err, E_UPSTREAM_FAILED);
-	assert_int_equal(call(fx)->tries, 0);
+		assert_int_equal(fixture_call(fx)->err, E_UPSTREAM_FAILED);
+	assert_int_equal(fixture_call(fx)->tries, 0);
 	do /* until the breaker lets a probe through */
-		turn(fx, 20 * CLOCK_MS), fx->gave_up = false;
-	while (call(fx)->err != OK && clock_mono() < until);
+		fixture_turn(fx, 20 * CLOCK_MS);
+	while (fixture_call(fx)->err != OK && clock_mono() < until);
 	assert_int_equal(fx->seen[0].status, 200);
-	assert_int_equal(call(fx)->status, 200);
+	assert_int_equal(fixture_call(fx)->status, 200);
 }
 
 /* ---- cancelling -------------------------------------------------------------------------------- */
@@ -733,13 +521,13 @@ static void cancelling_tells_the_node(void **state)
 {
 	struct fixture *fx = *state;
 
-	start_a(fx, serve_silence);
-	send_call(fx, 0);
-	wait_for_count(fx, &fx->a.requests, 1);
+	fixture_start_a(fx, serve_silence);
+	fixture_send(fx, 0);
+	fixture_wait_count(fx, &fx->a.requests, 1);
 	upstream_cancel(fx->seen[0].call);
-	wait_for_count(fx, &fx->a.closed, 1);
+	fixture_wait_count(fx, &fx->a.closed, 1);
 	assert_false(fx->seen[0].done);
-	assert_int_equal(metric(fx, "gateway_upstream_requests_total{kind=\"projection\",shard=\"p1\",outcome=\"cancelled\"} "), 1);
+	assert_int_equal(fixture_metric(fx, "gateway_upstream_requests_total{kind=\"projection\",shard=\"p1\",outcome=\"cancelled\"} "), 1);
 }
 
 static void cancelling_in_a_callback(void **state)
@@ -747,31 +535,29 @@ static void cancelling_in_a_callback(void **state)
 	struct fixture *fx = *state;
 
 	fx->config.max_connections = 1; /* the others wait in line */
-	start_a(fx, serve_well);
+	fixture_start_a(fx, serve_well);
 	for (size_t i = 0; i < 5; i++)
-		send_call(fx, i);
+		fixture_send(fx, i);
 	fx->seen[0].cancel_others = true;
-	wait_for_all(fx);
+	fixture_wait_all(fx);
 	assert_int_equal(fx->seen[0].status, 200);
 	for (size_t i = 1; i < 5; i++)
 		assert_false(fx->seen[i].done);
-	assert_int_equal(call(fx)->status, 200);
+	assert_int_equal(fixture_call(fx)->status, 200);
 }
 
 static void freeing_ends_all(void **state)
 {
 	struct fixture *fx = *state;
 
-	start_a(fx, serve_silence);
+	fixture_start_a(fx, serve_silence);
 	for (size_t i = 0; i < 20; i++)
-		send_call(fx, i);
+		fixture_send(fx, i);
 	upstream_free(fx->up);
 	fx->up = NULL;
 	for (size_t i = 0; i < 20; i++)
 		assert_false(fx->seen[i].done);
 }
-
-#define TEST(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
 
 int main(void)
 {
