@@ -2,10 +2,14 @@
 #include "gwctl.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <locale.h>
+#include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/secret.h"
 #include "client/client.h"
 #include "help.h"
 
@@ -66,6 +70,14 @@ static bool hidden(int argc, char **argv)
 	return true;
 }
 
+/* JSON carries passwords and tokens: nothing of it stays in freed memory. */
+static void wipe_and_free(void *p)
+{
+	if (p != NULL)
+		secret_wipe(p, malloc_usable_size(p));
+	free(p);
+}
+
 int main(int argc, char **argv)
 {
 	struct gwctl g = { .print = { .out = stdout } };
@@ -73,6 +85,7 @@ int main(int argc, char **argv)
 	enum err e;
 
 	setlocale(LC_CTYPE, "");
+	json_set_alloc_funcs(malloc, wipe_and_free);
 	if (hidden(argc, argv))
 		return 0;
 	e = args_parse(&g.args, argc, argv, &f);

@@ -186,21 +186,34 @@ static void print_lines(FILE *out, const json_t *rows, const struct str *columns
 	}
 }
 
-/* A line a member, for one object. */
-static void print_members(FILE *out, const json_t *o, struct buf *b)
+/* A line a member, for one object; the members of an object in it have lines of their own. */
+static void each_member(const json_t *o, const char *prefix, size_t *wide, FILE *out, struct buf *b)
 {
-	size_t wide = 0;
+	char name[256];
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)o, key, v)
-		wide = width(key) > wide ? width(key) : wide;
 	json_object_foreach((json_t *)o, key, v) {
-		put_cell(out, key, wide, false);
-		buf_clear(b);
-		add_value(b, v);
-		fprintf(out, "%s\n", buf_cstr(b) != NULL ? b->p : "");
+		snprintf(name, sizeof name, "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", key);
+		if (json_is_object(v) && json_object_size(v) > 0 && prefix[0] == '\0') {
+			each_member(v, name, wide, out, b);
+		} else if (out == NULL) {
+			*wide = width(name) > *wide ? width(name) : *wide;
+		} else {
+			put_cell(out, name, *wide, false);
+			buf_clear(b);
+			add_value(b, v);
+			fprintf(out, "%s\n", buf_cstr(b) != NULL ? b->p : "");
+		}
 	}
+}
+
+static void print_members(FILE *out, const json_t *o, struct buf *b)
+{
+	size_t wide = 0;
+
+	each_member(o, "", &wide, NULL, b); /* measures */
+	each_member(o, "", &wide, out, b);
 }
 
 /* ---- by format ---- */

@@ -1,7 +1,10 @@
-"""gwctl without a server: the store's schema, the first platform admin, usage, help, completion."""
+"""gwctl without a gateway: the store's schema, the first platform admin, usage, help, completion."""
 import json
 import os
+import ssl
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -159,3 +162,73 @@ def test_completion_in_bash(g):
 def test_version(g):
     assert g.gwctl("version").stdout == g.gwctl("--version").stdout
     assert g.gwctl("version").stdout.startswith("gwctl ")
+
+
+# ---- TLS, proxies in the way ------------------------------------------------------------------------
+
+class Fake(BaseHTTPRequestHandler):
+    """Answers whatever the server's `answer` says: (status, content type, body)."""
+
+    def do_GET(self):
+        self.server.seen.append(dict(self.headers))
+        status, kind, body = self.server.answer
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def fake():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Fake)
+    server.answer, server.seen = (200, "application/json", b'{"id":"x","kind":"user"}'), []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_tls_needs_a_known_authority(g, fake):
+    cert, key = g.directory / "cert.pem", g.directory / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=gateway", "-addext",
+                    "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    fake.socket = tls.wrap_socket(fake.socket, server_side=True)
+    args = ["--server", f"https://127.0.0.1:{fake.server_port}", "-o", "json", "whoami"]
+    env = {"GWCTL_TOKEN": "a-token"}
+    p = g.gwctl(*args, env=env, check=False)
+    assert p.returncode == 6 and "certificate" in p.stderr.lower()
+    assert fake.seen == []
+    assert g.gwctl("--ca", cert, *args, env=env).json()["id"] == "x"
+    assert g.gwctl(*args, env={**env, "GWCTL_CA": str(cert)}).json()["id"] == "x"
+    assert fake.seen[0]["Authorization"] == "Bearer a-token"
+
+
+@pytest.mark.parametrize("answer,status,want", [
+    ((404, "text/html", b"<html>nothing here</html>"), 4, "not from a gateway"),
+    ((502, "text/html", b"<html>bad gateway</html>"), 6, "HTTP 502"),
+    ((503, "application/json", b'{"code":"draining","error":"bye"}'), 6, "bye"),
+    ((200, "text/html", b"<html>hello</html>"), 6, "not JSON"),
+    ((200, "application/json", b'{"id":'), 6, "not JSON"),
+    ((403, "application/json", b'{"code":"forbidden","error":"\\u001b[31mnope"}'), 3, "[31mnope"),
+    ((500, "application/json", b'[]'), 1, "HTTP 500"),
+    ((302, "text/html", b"moved"), 1, "HTTP 302"),
+])
+def test_answers_that_are_no_gateway(g, fake, answer, status, want):
+    fake.answer = answer
+    p = g.gwctl("--server", f"http://127.0.0.1:{fake.server_port}", "whoami", env={"GWCTL_TOKEN": "t"}, check=False)
+    assert (p.returncode, want in p.stderr) == (status, True), p.stderr
+    assert "\x1b" not in p.stderr and p.stdout == ""
+
+
+def test_a_list_that_is_none(g, fake):
+    fake.answer = (200, "application/json", b'{"items":"no"}')
+    p = g.gwctl("--server", f"http://127.0.0.1:{fake.server_port}", "tenant", "list", env={"GWCTL_TOKEN": "t"},
+                check=False)
+    assert p.returncode == 6 and "not a list" in p.stderr

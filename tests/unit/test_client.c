@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/heap.h"
 #include "client/client.h"
 #include "client/contexts.h"
 #include "loopback.h"
@@ -599,6 +600,34 @@ static void test_token_instead_of_session(void **state)
 	loopback_stop(&g.http);
 }
 
+/* Whichever allocation fails, the call fails and nothing is left behind (ASan looks). */
+static void test_no_memory(void **state)
+{
+	struct gateway g;
+	enum err e = E_NOMEM;
+
+	(void)state;
+	gateway_start(&g);
+	client_free(signed_in(g.http.url));
+	for (long n = 1; e != OK; n++) {
+		struct client_config conf = { .dir = dir };
+		struct client_reply r = { 0 };
+		struct fail f = { 0 };
+		struct client *c;
+
+		assert_true(n < 200);
+		heap_fail_after(n);
+		e = client_new(&conf, &c, &f);
+		if (e == OK)
+			e = get(c, "/x", &r, &f);
+		heap_fail_after(0);
+		client_reply_release(&r);
+		client_free(c);
+		fail_clear(&f);
+	}
+	loopback_stop(&g.http);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, NULL, forget)
 
 int main(void)
@@ -608,6 +637,7 @@ int main(void)
 		T(test_signin_stores), T(test_session_stays_home), T(test_refresh_before_end),
 		T(test_refresh_when_rejected), T(test_session_ended), T(test_refresh_at_once),
 		T(test_second_factor), T(test_signout), T(test_token_instead_of_session),
+		T(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

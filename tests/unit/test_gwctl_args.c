@@ -95,6 +95,20 @@ static void test_help_at_every_level(void **state)
 	assert_true(!a.help && a.cmd == NULL);
 }
 
+static void test_synonyms(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "assignment add --principal p --tenant t --role r", "create" },
+		{ "assignment remove x", "delete" }, { "tenant rm x", "delete" }, { "user ls", "list" },
+		{ "tenant show x", "get" }, { "role new x", "create" },
+		{ "routing show 3", "show" }, /* a verb of its own */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		assert_string_equal(accept(rows[i][0]).cmd->verb, rows[i][1]);
+}
+
 static void test_refused(void **state)
 {
 	(void)state;
@@ -181,6 +195,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_help_at_every_level),
+		cmocka_unit_test(test_synonyms),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_paths),

@@ -60,8 +60,8 @@ static void test_lists(void **state)
 static void test_objects(void **state)
 {
 	(void)state;
-	check(FORMAT_TABLE, "{\"id\":\"a\",\"longer\":[1,2],\"o\":{\"k\":1}}",
-	    "id      a\nlonger  1,2\no       {\"k\":1}\n");
+	check(FORMAT_TABLE, "{\"id\":\"a\",\"longer\":[1,2],\"o\":{\"k\":1,\"p\":{\"q\":2}},\"e\":{}}",
+	    "id      a\nlonger  1,2\no.k     1\no.p     {\"q\":2}\ne       {}\n");
 	check(FORMAT_TSV, "{\"id\":\"a\",\"longer\":1}", "a\t\t\t\n");
 	check(FORMAT_NAME, "{\"id\":\"a\",\"longer\":1}", "a\n");
 	check(FORMAT_JSONL, "{\"id\":\"a\"}", "{\"id\":\"a\"}\n");
