@@ -12,15 +12,24 @@
 #include "iam/assignment.h"
 #include "iam/email.h"
 #include "iam/tenant.h"
+#include "store/migrate.h"
 
-int iam_setup(void **state)
+static struct iam *make(void)
 {
 	static const unsigned char key[32] = "the master key of these tests...";
 	struct iam *t = heap_zalloc(sizeof *t);
 
 	assert_non_null(t);
-	fixture_sqlite_migrated(&t->x);
 	assert_int_equal(seal_new(key, &t->seal), OK);
+	return t;
+}
+
+int iam_setup(void **state)
+{
+	struct iam *t = make();
+
+	fixture_sqlite_migrated(&t->x);
+	t->other = t->x.store;
 	*state = t;
 	return 0;
 }
@@ -30,8 +39,62 @@ int iam_teardown(void **state)
 	struct iam *t = *state;
 
 	seal_free(t->seal);
+	if (t->other != t->x.store)
+		store_close(t->other);
 	fixture_release(&t->x);
 	heap_free(t);
+	return 0;
+}
+
+/* ---- on rqlite ------------------------------------------------------------------------------ */
+
+static struct rqlited cluster;
+
+int iam_cluster_up(void **state)
+{
+	struct store_config c = { .url = cluster.url };
+	struct fail f = { 0 };
+	struct store *s;
+
+	(void)state;
+	rqlited_start(&cluster, 3);
+	assert_ok(store_open(&s, &c, &f), &f);
+	assert_ok(migrate_up(s, migrations_embedded, NOW, NULL, &f), &f);
+	store_close(s);
+	return 0;
+}
+
+int iam_cluster_down(void **state)
+{
+	(void)state;
+	rqlited_stop(&cluster);
+	return 0;
+}
+
+static void empty(struct store *s)
+{
+	static const char *const tables[] = {
+		"DELETE FROM user", "DELETE FROM tenant", "DELETE FROM role", "DELETE FROM role_grant",
+		"DELETE FROM assignment", "DELETE FROM session", "DELETE FROM signing_key",
+		"DELETE FROM service_account", "DELETE FROM credential", "DELETE FROM change",
+	};
+
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+		fixture_exec(s, (struct store_stmt){ .sql = tables[i], .expect = STORE_ANY });
+}
+
+int iam_setup_rqlite(void **state)
+{
+	struct store_config c = { .url = cluster.url };
+	struct iam *t = make();
+	struct fail f = { 0 };
+
+	arena_init(&t->x.arena, 64 << 20);
+	temp_make(t->x.dir);
+	assert_ok(store_open(&t->x.store, &c, &f), &f);
+	assert_ok(store_open(&t->other, &c, &f), &f);
+	empty(t->x.store);
+	*state = t;
 	return 0;
 }
 

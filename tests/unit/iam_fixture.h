@@ -7,17 +7,30 @@
 #include "crypto/seal.h"
 #include "iam/user.h"
 #include "iam/write.h"
+#include "rqlited.h"
 #include "store_fixture.h"
 
 #define NOW INT64_C(1750000000000000)
 
 struct iam {
 	struct fixture x;
+	struct store *other; /* what a second replica works with; on SQLite the same as x.store */
 	struct seal *seal;
 };
 
+/* On a new SQLite file, for each test. */
 int iam_setup(void **state);
 int iam_teardown(void **state);
+/* On three rqlite nodes that run for a group of tests, emptied for each; two clients. */
+int iam_cluster_up(void **state);
+int iam_cluster_down(void **state);
+int iam_setup_rqlite(void **state);
+
+/* What replica i of two has. */
+static inline struct store *iam_store(const struct iam *t, int i)
+{
+	return i % 2 == 0 ? t->x.store : t->other;
+}
 
 /* One write of whatever `add` gathers. */
 void iam_begin(struct iam *t, struct write *w);

@@ -201,7 +201,7 @@ static void refresh_one(void *arg, int i)
 	bool ended;
 
 	arena_init(&a, 1 << 16);
-	r->e[i] = session_rotate(r->t->x.store, r->t->seal, r->limits, str_c(r->token), NOW, &a, &s,
+	r->e[i] = session_rotate(iam_store(r->t, i), r->t->seal, r->limits, str_c(r->token), NOW, &a, &s,
 	    r->next[i], &ended, NULL);
 	arena_release(&a);
 }
@@ -280,5 +280,13 @@ int main(void)
 		T(trims_what_is_over),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+#define R(f) cmocka_unit_test_setup_teardown(f, iam_setup_rqlite, iam_teardown)
+	const struct CMUnitTest on_rqlite[] = {
+		R(rotates), R(replay_ends_that_session_alone), R(grace_gives_the_same_successor),
+		R(password_changed_meanwhile), R(ends_all_but_one), R(one_of_many_wins),
+		R(with_grace_all_get_the_same),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL) +
+	    cmocka_run_group_tests(on_rqlite, iam_cluster_up, iam_cluster_down);
 }

@@ -35,8 +35,7 @@ static void ensure_one(void *arg, int i)
 {
 	struct iam *t = arg;
 
-	(void)i;
-	assert_int_equal(iam_signing_key_ensure(t->x.store, t->seal, NOW, NULL), OK);
+	assert_int_equal(iam_signing_key_ensure(iam_store(t, i), t->seal, NOW, NULL), OK);
 }
 
 static void replicas_that_start_at_once_agree(void **state)
@@ -118,5 +117,11 @@ int main(void)
 		T(another_master_key_is_named), T(sealed_to_its_kid),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+#define R(f) cmocka_unit_test_setup_teardown(f, iam_setup_rqlite, iam_teardown)
+	const struct CMUnitTest on_rqlite[] = {
+		R(first_start_makes_keys_once), R(replicas_that_start_at_once_agree), R(rotation),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL) +
+	    cmocka_run_group_tests(on_rqlite, iam_cluster_up, iam_cluster_down);
 }

@@ -68,7 +68,7 @@ static void sign_up(void *arg, int i)
 	arena_init(&a, 1 << 16);
 	write_init(&w, &a, NOW);
 	user_insert(&w, &u, STR("same@x.org"));
-	r->e[i] = write_run(&w, r->t->x.store, NULL);
+	r->e[i] = write_run(&w, iam_store(r->t, i), NULL);
 	arena_release(&a);
 }
 
@@ -87,14 +87,19 @@ static void only_one_of_many_signs_up(void **state)
 
 /* ---- the last administrator ----------------------------------------------------------------- */
 
-static enum err disable(struct iam *t, struct arena *a, struct id id, bool disabled)
+static enum err disable_on(struct store *s, struct arena *a, struct id id, bool disabled)
 {
 	struct user_patch p = { .set_disabled = true, .disabled = disabled };
 	struct write w;
 
 	write_init(&w, a, NOW);
 	user_update(&w, id, 0, &p);
-	return write_run(&w, t->x.store, NULL);
+	return write_run(&w, s, NULL);
+}
+
+static enum err disable(struct iam *t, struct arena *a, struct id id, bool disabled)
+{
+	return disable_on(t->x.store, a, id, disabled);
 }
 
 static void last_admin_stays(void **state)
@@ -140,7 +145,7 @@ static void disable_one(void *arg, int i)
 	struct arena a;
 
 	arena_init(&a, 1 << 16);
-	r->e[i] = disable(r->t, &a, r->ids[i], true);
+	r->e[i] = disable_on(iam_store(r->t, i), &a, r->ids[i], true);
 	arena_release(&a);
 }
 
@@ -283,5 +288,12 @@ int main(void)
 		T(lists_walk_an_index),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+#define R(f) cmocka_unit_test_setup_teardown(f, iam_setup_rqlite, iam_teardown)
+	const struct CMUnitTest on_rqlite[] = {
+		R(one_account_for_an_address), R(only_one_of_many_signs_up), R(last_admin_stays),
+		R(one_admin_survives_the_race), R(patch_keeps_what_is_not_set), R(lists_by_page_and_tenant),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL) +
+	    cmocka_run_group_tests(on_rqlite, iam_cluster_up, iam_cluster_down);
 }
