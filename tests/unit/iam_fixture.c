@@ -29,7 +29,6 @@ int iam_setup(void **state)
 	struct iam *t = make();
 
 	fixture_sqlite_migrated(&t->x);
-	t->other = t->x.store;
 	*state = t;
 	return 0;
 }
@@ -39,8 +38,7 @@ int iam_teardown(void **state)
 	struct iam *t = *state;
 
 	seal_free(t->seal);
-	if (t->other != t->x.store)
-		store_close(t->other);
+	store_close(t->other);
 	fixture_release(&t->x);
 	heap_free(t);
 	return 0;
