@@ -102,11 +102,14 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(UNIT_LIB) $(B)/libgwctl.a $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_LIB) $(B)/libgwctl.a $(LIB) -lcmocka $(LIBS)
 
 # programs that only tests use: our tokens in the hands of other implementations, and theirs in ours
-TEST_PROGS := $(B)/jws-tool $(B)/libjwt-verify
+TEST_PROGS := $(B)/jws-tool $(B)/libjwt-verify $(B)/mailer
 $(B)/jws-tool: $(B)/tests/foreign/jws_tool.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 $(B)/libjwt-verify: $(B)/tests/foreign/libjwt_verify.o
 	$(CC) $(ALL_LDFLAGS) -o $@ $< -ljwt
+# the mail room alone, to be killed before a real server
+$(B)/mailer: $(B)/tests/mail/main.o $(LIB)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 
 $(B)/crypto-bench: $(B)/tests/bench/crypto.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LIBS)

@@ -462,6 +462,8 @@ enum err config_resolve(struct config *c, struct fail *f)
 		e = pair("upstream.cert", c->upstream_cert != NULL, "upstream.key",
 		    c->upstream_key != NULL, f);
 	if (e == OK)
+		e = pair("mail.user", c->mail_user != NULL, "mail.password", c->mail_password.n > 0, f);
+	if (e == OK)
 		e = pair("oidc.google.client_id", c->oidc_google_client_id != NULL,
 		    "oidc.google.client_secret", c->oidc_google_client_secret.n > 0, f);
 	return e;

@@ -169,7 +169,8 @@ static enum err mailbox_header(const char *name, const struct mailbox *b, struct
 	buf_printf(out, "%s: ", name);
 	if (b->name.n > 0) {
 		phrase(b->name, out);
-		buf_addz(out, "\r\n <");
+		buf_addz(out, b->name.n + b->addr.n > LINE_SHOULD - 20 || !is_ascii(b->name) ?
+		    "\r\n <" : " <");
 	}
 	e = mailbox_address(b->addr, out);
 	if (e == E_INVALID_FIELD)

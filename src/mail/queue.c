@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
-#include "base/rnd.h"
+#include "base/clock.h"
 #include "crypto/seal.h"
 #include "iam/write.h"
 #include "mail/message.h"
@@ -14,6 +14,15 @@
 #define WHY_MAX 300
 
 #define AD_LEN (5 + ID_TEXT_LEN)
+
+const struct mail_policy mail_policy_default = {
+	.lease = 180 * CLOCK_SEC,
+	.poll = 5 * CLOCK_SEC,
+	.retry_min = 10 * CLOCK_SEC,
+	.retry_max = 3600 * CLOCK_SEC,
+	.give_up = 48 * 3600 * CLOCK_SEC,
+	.keep = 7 * 24 * 3600 * CLOCK_SEC,
+};
 
 /* What the seal binds a body to: it opens in no other row. */
 static struct str ad_of(struct id id, char out[AD_LEN])
@@ -158,14 +167,14 @@ enum err mail_failed(struct store *s, const struct id *who, const struct mail *m
 	return write_one(s, &stmt, now, f);
 }
 
-int64_t mail_backoff(int64_t attempts, uint32_t dice)
+int64_t mail_backoff(const struct mail_policy *p, int64_t attempts, uint32_t dice)
 {
-	int64_t most = 2 * MAIL_RETRY_MIN;
+	int64_t most = 2 * p->retry_min;
 
-	for (int64_t i = 1; i < attempts && most < MAIL_RETRY_MAX; i++)
+	for (int64_t i = 1; i < attempts && most < p->retry_max; i++)
 		most *= 2;
-	if (most > MAIL_RETRY_MAX)
-		most = MAIL_RETRY_MAX;
+	if (most > p->retry_max)
+		most = p->retry_max;
 	return most / 2 + most / 2 * (int64_t)(dice >> 8) / 0xffffff;
 }
 

@@ -15,7 +15,6 @@
 #include <stdint.h>
 
 #include "base/arena.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/id.h"
 #include "base/str.h"
@@ -25,10 +24,16 @@ struct seal;
 struct store;
 struct write;
 
-#define MAIL_RETRY_MIN (10 * CLOCK_SEC)
-#define MAIL_RETRY_MAX (3600 * CLOCK_SEC)
-#define MAIL_GIVE_UP (48 * 3600 * CLOCK_SEC)  /* age at which mail is not tried again */
-#define MAIL_KEEP_FAILED (7 * 24 * 3600 * CLOCK_SEC)
+/* How long things take, in microseconds. */
+struct mail_policy {
+	int64_t lease;     /* of a claim; longer than one mail can take to send */
+	int64_t poll;      /* between looks at the queue when nothing is due */
+	int64_t retry_min, retry_max;
+	int64_t give_up;   /* age at which mail is not tried again */
+	int64_t keep;      /* mail that was given up, for an operator to see */
+};
+/* 3 min, 5 s, 10 s to 1 h, 48 h, a week. */
+extern const struct mail_policy mail_policy_default;
 
 struct mail {
 	struct id id;
@@ -64,10 +69,10 @@ enum err mail_deferred(struct store *s, const struct id *who, const struct mail 
 enum err mail_failed(struct store *s, const struct id *who, const struct mail *m, int64_t now,
     struct str why, struct fail *f);
 
-/* How long to wait after the n-th attempt (1, 2, ...): doubles from MAIL_RETRY_MIN to MAIL_RETRY_MAX,
- * spread by dice (random bits) over the upper half, so that mail which failed together does not come
- * back together. */
-int64_t mail_backoff(int64_t attempts, uint32_t dice);
+/* How long to wait after the n-th attempt (1, 2, ...): doubles from retry_min to retry_max, spread by
+ * dice (random bits) over the upper half, so that mail which failed together does not come back
+ * together. */
+int64_t mail_backoff(const struct mail_policy *p, int64_t attempts, uint32_t dice);
 
 struct mail_counts {
 	int64_t waiting, failed;

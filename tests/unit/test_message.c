@@ -173,8 +173,8 @@ static void names_and_addresses_are_quoted_where_they_must_be(void **state)
 	m.to.name = STR("Lovelace, Ada \"\\\"");
 	m.to.addr = STR("a(b@example.test");
 	written(&m, *state);
-	assert_non_null(strstr(((struct buf *)*state)->p, "From: The Gateway\r\n"
-	    " <gateway@example.test>\r\nTo: \"Lovelace, Ada \\\"\\\\\\\"\"\r\n"
+	assert_non_null(strstr(((struct buf *)*state)->p, "From: The Gateway"
+	    " <gateway@example.test>\r\nTo: \"Lovelace, Ada \\\"\\\\\\\"\""
 	    " <\"a(b\"@example.test>\r\n"));
 }
 
