@@ -112,6 +112,8 @@ static struct step run(struct request *r)
 		r->reply.body = str_n(big, sizeof big);
 		return request_reply(r);
 	}
+	if (str_eq(p, STR("/next")))
+		return wait_for(r, 0);
 	if (str_eq(p, STR("/soon")))
 		return wait_for(r, CLOCK_MS);
 	if (str_eq(p, STR("/late")))
