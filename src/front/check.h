@@ -26,8 +26,8 @@ struct check_head {
 	size_t nh;
 };
 /* OK only if the head is METHOD SP target SP version CRLF *(name ":" OWS value CRLF) CRLF and
- * nothing else. One thing cannot be told apart: a NUL before a bare LF from CR LF; it ends the line
- * either way. E_BAD_REQUEST. */
+ * nothing else. One thing cannot be told apart: a bare LF with a NUL beside
+ * it, from CR LF; libmicrohttpd took it for the same line end. E_BAD_REQUEST. */
 enum err check_layout(const struct check_head *head);
 
 /* A token (RFC 9110, 5.6.2): names of fields and methods. */
