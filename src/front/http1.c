@@ -20,6 +20,7 @@
  * there is something to do; this is for what it may keep back besides, and for counting visits. */
 #define PARK_POLL CLOCK_MS
 #define TARGET_MAX 8192
+#define PARTING_TIME (20 * CLOCK_MS)
 /* A connection's memory beside the head: records of fields, and the head of the answer. libmicrohttpd
  * clears all of it after each request, so more costs time (0.1 us for each KiB). */
 #define POOL_BESIDE 4096
@@ -35,6 +36,7 @@ struct http1 {
 	struct http1_conn *conns;
 	/* Since accept or the last answer; since the request line; for the body; for the answer to go. */
 	struct deadlines fresh, idle, head, body, send;
+	struct deadlines parting; /* since the last answer, when the client has closed its side */
 };
 
 struct http1_conn {
@@ -44,10 +46,11 @@ struct http1_conn {
 	bool counted;  /* with peers */
 	bool dead;     /* answered raw or shut down: nothing more is said on it */
 	bool linger;   /* the client may still be sending */
+	bool eof;      /* the client will send no more */
 	struct sockaddr_storage peer;
 	struct exchange *x;      /* the request that is being read or answered */
 	struct deadline deadline;
-	struct loop_fd watch;    /* while x is suspended */
+	struct loop_fd watch;    /* for the client's end */
 	size_t progress;         /* bytes, when the deadline was last set */
 	struct http1_conn *next, *prev;
 };
@@ -61,20 +64,28 @@ static void kill_conn(struct http1_conn *c)
 	shutdown(c->fd, SHUT_RDWR);
 }
 
-static void unwatch(struct http1_conn *c)
+/* libmicrohttpd reads until a read is short and then waits for an edge; a FIN that came together with
+ * the last bytes makes none. */
+static void at_end(struct http1_conn *c)
 {
-	if (c->watch.fd >= 0)
-		loop_del(c->h->c.loop, &c->watch);
-	c->watch.fd = -1;
+	char byte;
+
+	if (c->x == NULL && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		kill_conn(c);
 }
 
+/* The client has closed, or only its sending side: some do that behind their request, and are still
+ * answered if it does not take long. */
 static void gone_cb(struct loop_fd *fd, uint32_t events)
 {
 	struct http1_conn *c = (struct http1_conn *)((char *)fd - offsetof(struct http1_conn, watch));
 
 	(void)events;
-	unwatch(c);
-	exchange_gone(c->x);
+	c->eof = true;
+	if (c->x == NULL)
+		at_end(c);
+	else if (c->x->h1.suspended)
+		exchange_gone(c->x);
 }
 
 static void unpark(struct exchange *x)
@@ -90,7 +101,6 @@ static void detach(struct http1_conn *c)
 	struct exchange *x = c->x;
 
 	unpark(x);
-	unwatch(c);
 	c->x = NULL;
 	x->h1.conn = NULL;
 	exchange_lost(x, x->h1.queued);
@@ -110,7 +120,6 @@ static void respond_cb(struct request *r)
 	}
 	if (x->h1.suspended) {
 		x->h1.suspended = false;
-		unwatch(c);
 		MHD_resume_connection(c->mhd);
 	}
 	c->h->due = true;
@@ -163,12 +172,13 @@ static enum MHD_Result wait(struct http1_conn *c, struct exchange *x)
 	}
 	if (++x->h1.visits < PARK_VISITS)
 		return MHD_YES;
+	if (c->eof)
+		exchange_gone(x);
+	if (x->answered)
+		return queue(c, x);
 	unpark(x);
 	x->h1.suspended = true;
 	MHD_suspend_connection(c->mhd);
-	c->watch = (struct loop_fd){ .fd = c->fd, .events = EPOLLRDHUP | EPOLLET, .cb = gone_cb };
-	if (loop_add(h->c.loop, &c->watch) != OK)
-		c->watch.fd = -1; /* it will be noticed when the answer is sent */
 	return MHD_YES;
 }
 
@@ -373,7 +383,8 @@ static void completed_cb(void *arg, struct MHD_Connection *mhd, void **ctx,
 	if (why != MHD_REQUEST_TERMINATED_COMPLETED_OK && x->h1.queued && !c->dead)
 		x->r.client_gone = true;
 	detach(c);
-	deadline_set(&c->deadline, &c->h->idle);
+	/* behind the client's FIN there may still be a request in libmicrohttpd's buffer */
+	deadline_set(&c->deadline, c->eof ? &c->h->parting : &c->h->idle);
 	if (c->h->draining)
 		kill_conn(c);
 }
@@ -399,13 +410,14 @@ static void opened(struct http1 *h, struct MHD_Connection *mhd, void **ctx)
 		shutdown(fd, SHUT_RDWR);
 		return;
 	}
-	*c = (struct http1_conn){ .h = h, .mhd = mhd, .fd = fd, .watch.fd = -1 };
+	*c = (struct http1_conn){ .h = h, .mhd = mhd, .fd = fd,
+		.watch = { .fd = fd, .events = EPOLLRDHUP | EPOLLET, .cb = gone_cb } };
 	memcpy(&c->peer, addr, addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
 	    : sizeof(struct sockaddr_in));
 	*ctx = c;
 	link_conn(h, c);
 	c->counted = peers_enter(h->c.peers, addr) == OK;
-	if (c->counted) {
+	if (c->counted && loop_add(h->c.loop, &c->watch) == OK) {
 		deadline_set(&c->deadline, &h->fresh);
 		return;
 	}
@@ -420,6 +432,7 @@ static void closed(struct http1_conn *c)
 	int fd = c->linger ? dup(c->fd) : -1;
 
 	assert(c->x == NULL);
+	loop_del(h->c.loop, &c->watch);
 	if (fd >= 0)
 		linger_take(h->c.linger, fd);
 	deadline_clear(&c->deadline);
@@ -544,6 +557,7 @@ enum err http1_new(const struct http1_config *cfg, struct http1 **out, struct fa
 	h->c = *cfg;
 	deadlines_init(&h->fresh, l, lim->header_timeout_us, head_late_cb);
 	deadlines_init(&h->idle, l, lim->idle_timeout_us, quiet_cb);
+	deadlines_init(&h->parting, l, PARTING_TIME, quiet_cb);
 	deadlines_init(&h->head, l, lim->header_timeout_us, head_late_cb);
 	deadlines_init(&h->body, l, lim->body_timeout_us, body_late_cb);
 	deadlines_init(&h->send, l, lim->body_timeout_us, send_late_cb);
@@ -584,7 +598,6 @@ void http1_free(struct http1 *h)
 		struct exchange *x = c->x;
 
 		c->dead = true;
-		unwatch(c);
 		if (x != NULL && x->h1.suspended) {
 			x->h1.suspended = false;
 			MHD_resume_connection(c->mhd); /* MHD_stop_daemon insists */
@@ -594,6 +607,7 @@ void http1_free(struct http1 *h)
 	MHD_stop_daemon(h->daemon); /* ends all connections, by the callbacks above */
 	deadlines_release(&h->fresh);
 	deadlines_release(&h->idle);
+	deadlines_release(&h->parting);
 	deadlines_release(&h->head);
 	deadlines_release(&h->body);
 	deadlines_release(&h->send);

@@ -358,6 +358,15 @@ static void test_half_closed_client_is_answered(void **state)
 	hear(fd, &a, true, false);
 	assert_int_equal(a.status, 200);
 	close(fd);
+	for (int i = 0; i < 50; i++) { /* the FIN comes with the request, and behind a second one */
+		fd = dial(&w.http);
+		say(fd, GET("/") GET("/early/last"), strlen(GET("/") GET("/early/last")));
+		shutdown(fd, SHUT_WR);
+		hear(fd, &a, true, false);
+		assert_true(a.closed);
+		assert_non_null(strstr(a.text, "not_found"));
+		close(fd);
+	}
 }
 
 static void test_client_that_leaves(void **state)
