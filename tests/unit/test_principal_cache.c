@@ -15,59 +15,16 @@
 #include "base/pool.h"
 #include "iam/principal.h"
 #include "store/change.h"
+#include "lane_fixture.h"
 #include "store_fixture.h"
 
-/* The test is the worker: it runs the loop by hand. The lane has one thread, which a gate holds up, so that
- * every interleaving of loads, changes and messages can be made on purpose. */
+/* The test is the worker. */
 struct world {
 	struct fixture x;
-	struct loop *loop;
-	struct pool *lane;
+	struct lane lane;
 	struct principal_cache *cache;
 	struct id ada, sid;
-	struct pool_job gate;
-	pthread_mutex_t lock; /* guards the two counters */
-	pthread_cond_t cond;
-	unsigned entered, opened;
 };
-
-static void gate_job(struct pool_job *j)
-{
-	struct world *w = (struct world *)((char *)j - offsetof(struct world, gate));
-
-	pthread_mutex_lock(&w->lock);
-	w->entered++;
-	pthread_cond_broadcast(&w->cond);
-	while (w->opened < w->entered)
-		pthread_cond_wait(&w->cond, &w->lock);
-	pthread_mutex_unlock(&w->lock);
-}
-
-/* The lane does nothing that is submitted from now on, until gate_open. */
-static void gate_close(struct world *w)
-{
-	pthread_mutex_lock(&w->lock);
-	w->gate.run = gate_job;
-	pool_submit_always(w->lane, &w->gate);
-	while (w->entered == w->opened)
-		pthread_cond_wait(&w->cond, &w->lock);
-	pthread_mutex_unlock(&w->lock);
-}
-
-static void gate_open(struct world *w)
-{
-	pthread_mutex_lock(&w->lock);
-	w->opened++;
-	pthread_cond_broadcast(&w->cond);
-	pthread_mutex_unlock(&w->lock);
-}
-
-/* Everything that was submitted has run; its messages lie in the inbox, undelivered. */
-static void lane_rest(struct world *w)
-{
-	gate_close(w);
-	gate_open(w);
-}
 
 static void exec(struct world *w, struct store_stmt st)
 {
@@ -118,7 +75,7 @@ static void add_session(struct world *w, struct id id, struct id principal, int6
 
 static void make_cache(struct world *w, size_t max)
 {
-	assert_int_equal(principal_cache_new(w->loop, w->lane, w->x.store, max, &w->cache), OK);
+	assert_int_equal(principal_cache_new(w->lane.loop, w->lane.pool, w->x.store, max, &w->cache), OK);
 	principal_cache_flush(w->cache, seq(w));
 }
 
@@ -126,11 +83,8 @@ static int setup(void **state)
 {
 	struct world *w = heap_zalloc(sizeof *w);
 
-	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->cond, NULL);
 	fixture_sqlite_migrated(&w->x);
-	assert_int_equal(loop_new(&w->loop), OK);
-	assert_int_equal(pool_new(&w->lane, "lane", 1, 64), OK);
+	lane_init(&w->lane, 64);
 	w->ada = id_new(clock_wall());
 	w->sid = id_new(clock_wall());
 	add_user(w, w->ada, "ada@example.com");
@@ -147,10 +101,9 @@ static int teardown(void **state)
 {
 	struct world *w = *state;
 
-	pool_free(w->lane);
-	loop_drain(w->loop);
+	lane_stop(&w->lane);
 	principal_cache_free(w->cache);
-	loop_free(w->loop);
+	lane_release(&w->lane);
 	fixture_release(&w->x);
 	heap_free(w);
 	return 0;
@@ -185,15 +138,6 @@ static enum err get(struct world *w, struct seen *s)
 static enum err get_session(struct world *w, struct seen *s)
 {
 	return principal_cache_get(w->cache, w->ada, &w->sid, seen_cb, s);
-}
-
-/* Until nothing is under way. */
-static void settle(struct world *w)
-{
-	for (int i = 0; i < 20; i++) {
-		lane_rest(w);
-		loop_drain(w->loop);
-	}
 }
 
 static void test_load(void **state)
@@ -260,7 +204,7 @@ static void test_hit_after_miss(void **state)
 
 	assert_int_equal(get_session(w, &a), E_NOT_READY);
 	assert_int_equal(a.calls, 0);
-	settle(w);
+	lane_settle(&w->lane);
 	assert_int_equal(a.calls, 1);
 	assert_int_equal(a.e, OK);
 	assert_int_equal(a.assignments, 3);
@@ -281,7 +225,7 @@ static void test_lookups_share_a_load(void **state)
 	store_stats(w->x.store, &before);
 	for (size_t i = 0; i < 50; i++)
 		assert_int_equal(get(w, &s[i]), E_NOT_READY);
-	settle(w);
+	lane_settle(&w->lane);
 	store_stats(w->x.store, &after);
 	for (size_t i = 0; i < 50; i++)
 		assert_int_equal(s[i].calls, 1);
@@ -295,7 +239,7 @@ static void test_unknown(void **state)
 	struct seen s = { 0 };
 
 	assert_int_equal(principal_cache_get(w->cache, nobody, NULL, seen_cb, &s), E_NOT_READY);
-	settle(w);
+	lane_settle(&w->lane);
 	assert_int_equal(s.calls, 1);
 	assert_int_equal(s.e, E_NOT_FOUND);
 	/* that there is none is remembered */
@@ -305,7 +249,7 @@ static void test_unknown(void **state)
 	add_user(w, nobody, "new@example.com");
 	principal_cache_drop(w->cache, nobody, change(w, CHANGE_PRINCIPAL, nobody));
 	assert_int_equal(principal_cache_get(w->cache, nobody, NULL, seen_cb, &s), E_NOT_READY);
-	settle(w);
+	lane_settle(&w->lane);
 	assert_int_equal(s.e, OK);
 }
 
@@ -316,18 +260,18 @@ static void test_drop_forgets(void **state)
 	struct seen s = { 0 };
 
 	assert_int_equal(get_session(w, &s), E_NOT_READY);
-	settle(w);
+	lane_settle(&w->lane);
 	assert_int_equal(principal_cache_epoch(w->cache), epoch);
 	assign(w, w->ada, "zen", "tenant-member");
 	principal_cache_drop(w->cache, w->ada, change(w, CHANGE_PRINCIPAL, w->ada));
 	assert_int_not_equal(principal_cache_epoch(w->cache), epoch);
 	assert_int_equal(get_session(w, &s), E_NOT_READY);
-	settle(w);
+	lane_settle(&w->lane);
 	assert_int_equal(s.assignments, 4);
 	exec(w, (struct store_stmt)STMT("UPDATE session SET ended_at = 5 WHERE id = ?", SV_ID(&w->sid)));
 	principal_cache_drop_session(w->cache, w->sid, change(w, CHANGE_SESSION, w->sid));
 	assert_int_equal(get_session(w, &s), E_NOT_READY);
-	settle(w);
+	lane_settle(&w->lane);
 	assert_int_equal(s.e, OK);
 	assert_false(s.live);
 }
@@ -339,12 +283,12 @@ static void test_overtaken_load_is_repeated(void **state)
 	struct seen s = { 0 };
 
 	assert_int_equal(get(w, &s), E_NOT_READY);
-	lane_rest(w); /* the old state has been read and lies in the inbox */
+	lane_rest(&w->lane); /* the old state has been read and lies in the inbox */
 	assign(w, w->ada, "zen", "tenant-member");
 	principal_cache_drop(w->cache, w->ada, change(w, CHANGE_PRINCIPAL, w->ada));
-	loop_drain(w->loop);
+	loop_drain(w->lane.loop);
 	assert_int_equal(s.calls, 0);
-	settle(w);
+	lane_settle(&w->lane);
 	assert_int_equal(s.calls, 1);
 	assert_int_equal(s.assignments, 4);
 }
@@ -357,12 +301,12 @@ static void test_overtaken_absence_is_repeated(void **state)
 	struct seen s = { 0 };
 
 	assert_int_equal(principal_cache_get(w->cache, late, NULL, seen_cb, &s), E_NOT_READY);
-	lane_rest(w);
+	lane_rest(&w->lane);
 	add_user(w, late, "late@example.com");
 	principal_cache_drop(w->cache, late, change(w, CHANGE_PRINCIPAL, late));
-	loop_drain(w->loop);
+	loop_drain(w->lane.loop);
 	assert_int_equal(s.calls, 0);
-	settle(w);
+	lane_settle(&w->lane);
 	assert_int_equal(s.calls, 1);
 	assert_int_equal(s.e, OK);
 }
@@ -375,15 +319,15 @@ static void test_load_that_includes_the_change_is_taken(void **state)
 	struct seen s = { 0 };
 	int64_t at;
 
-	gate_close(w);
+	lane_close(&w->lane);
 	assert_int_equal(get(w, &s), E_NOT_READY);
 	assign(w, w->ada, "zen", "tenant-member");
 	at = change(w, CHANGE_PRINCIPAL, w->ada);
 	store_stats(w->x.store, &before);
-	gate_open(w);
-	lane_rest(w);
+	lane_open(&w->lane);
+	lane_rest(&w->lane);
 	principal_cache_drop(w->cache, w->ada, at);
-	loop_drain(w->loop);
+	loop_drain(w->lane.loop);
 	assert_int_equal(s.calls, 1);
 	assert_int_equal(s.assignments, 4);
 	store_stats(w->x.store, &after);
@@ -396,18 +340,18 @@ static void test_flush_repeats_loads(void **state)
 	struct seen s = { 0 };
 
 	assert_int_equal(get_session(w, &s), E_NOT_READY);
-	lane_rest(w);
+	lane_rest(&w->lane);
 	assign(w, w->ada, "zen", "tenant-member"); /* no change row: a restored store */
 	principal_cache_flush(w->cache, seq(w));
-	loop_drain(w->loop);
+	loop_drain(w->lane.loop);
 	assert_int_equal(s.calls, 0);
-	settle(w);
+	lane_settle(&w->lane);
 	assert_int_equal(s.calls, 1);
 	assert_int_equal(s.assignments, 4);
 	assert_int_equal(get_session(w, &s), OK);
 	principal_cache_flush(w->cache, seq(w));
 	assert_int_equal(get_session(w, &s), E_NOT_READY);
-	settle(w);
+	lane_settle(&w->lane);
 }
 
 /* A store that lags behind the feed for good: refused, not looped. */
@@ -418,12 +362,12 @@ static void test_store_behind_the_feed(void **state)
 
 	principal_cache_applied(w->cache, seq(w) + 100);
 	assert_int_equal(get(w, &s), E_NOT_READY);
-	settle(w);
+	lane_settle(&w->lane);
 	assert_int_equal(s.calls, 1);
 	assert_int_equal(s.e, E_STATE_STALE);
 	principal_cache_flush(w->cache, seq(w));
 	assert_int_equal(get(w, &s), E_NOT_READY);
-	settle(w);
+	lane_settle(&w->lane);
 	assert_int_equal(s.e, OK);
 }
 
@@ -435,7 +379,7 @@ static void test_store_error_reaches_all(void **state)
 	exec(w, (struct store_stmt)STMT("ALTER TABLE session RENAME TO session_away"));
 	assert_int_equal(get_session(w, &a), E_NOT_READY);
 	assert_int_equal(get_session(w, &b), E_NOT_READY);
-	settle(w);
+	lane_settle(&w->lane);
 	assert_int_equal(a.calls, 1);
 	assert_int_equal(b.calls, 1);
 	assert_int_not_equal(a.e, OK);
@@ -444,7 +388,7 @@ static void test_store_error_reaches_all(void **state)
 	/* nothing of the failure stays */
 	exec(w, (struct store_stmt)STMT("ALTER TABLE session_away RENAME TO session"));
 	assert_int_equal(get_session(w, &a), E_NOT_READY);
-	settle(w);
+	lane_settle(&w->lane);
 	assert_int_equal(a.e, OK);
 	assert_true(a.live);
 }
@@ -464,16 +408,16 @@ static void test_bounded(void **state)
 		snprintf(email, sizeof email, "u%zu@example.com", i);
 		add_user(w, ids[i], email);
 		assert_int_equal(principal_cache_get(w->cache, ids[i], NULL, seen_cb, &s), E_NOT_READY);
-		settle(w);
+		lane_settle(&w->lane);
 	}
 	assert_int_equal(principal_cache_get(w->cache, ids[3], NULL, seen_cb, &s), OK);
 	assert_int_equal(principal_cache_get(w->cache, ids[2], NULL, seen_cb, &s), OK);
 	assert_int_equal(principal_cache_get(w->cache, ids[0], NULL, seen_cb, &s), E_NOT_READY);
-	settle(w);
+	lane_settle(&w->lane);
 	/* 3 was used before 2, so it went */
 	assert_int_equal(principal_cache_get(w->cache, ids[2], NULL, seen_cb, &s), OK);
 	assert_int_equal(principal_cache_get(w->cache, ids[3], NULL, seen_cb, &s), E_NOT_READY);
-	settle(w);
+	lane_settle(&w->lane);
 	assert_string_equal(s.name, "u3@example.com");
 }
 
@@ -484,14 +428,14 @@ static void test_too_many_loads(void **state)
 	unsigned started = 0;
 	enum err e;
 
-	gate_close(w);
+	lane_close(&w->lane);
 	do {
 		e = principal_cache_get(w->cache, id_new(clock_wall()), NULL, seen_cb, &s);
 		started += e == E_NOT_READY;
 	} while (e == E_NOT_READY && started < 100000);
 	assert_int_equal(e, E_OVERLOADED);
-	gate_open(w);
-	settle(w);
+	lane_open(&w->lane);
+	lane_settle(&w->lane);
 	assert_int_equal(s.calls, started);
 }
 
@@ -502,12 +446,12 @@ static void test_no_memory(void **state)
 	enum err e = E_NOMEM;
 
 	for (long n = 1; e == E_NOMEM; n++) {
-		gate_close(w);
+		lane_close(&w->lane);
 		heap_fail_after(n);
 		e = get_session(w, &s);
 		heap_fail_after(0);
-		gate_open(w);
-		settle(w);
+		lane_open(&w->lane);
+		lane_settle(&w->lane);
 	}
 	/* what a failed lookup had started serves the one that worked */
 	assert_true(e == OK || e == E_NOT_READY);
