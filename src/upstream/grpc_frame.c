@@ -69,8 +69,7 @@ struct str grpc_timeout_write(int64_t us, char out[GRPC_TIMEOUT_LEN])
 	size_t k = 0, at = 8;
 	int64_t v;
 
-	if (us < 1)
-		us = 1;
+	us = us < 1 ? 1 : us > INT64_MAX / 2 ? INT64_MAX / 2 : us;
 	while (k < 4 && (us + units[k].us - 1) / units[k].us > 99999999)
 		k++;
 	v = (us + units[k].us - 1) / units[k].us;
