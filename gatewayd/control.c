@@ -412,6 +412,16 @@ static enum err new_obs(struct control *c)
 	return obs_new(&c->obs, c->routes_table, ops_count, names, AUTH__COUNT);
 }
 
+/* Callers that wait for a hash each hold a thread of the lane: some threads are always left for
+ * everything else, and a sign-in past that is refused at once. */
+static size_t hash_queue(const struct config *k)
+{
+	int64_t left = k->control_threads - k->auth_hash_threads - (k->control_threads + 3) / 4;
+
+	left = left > 0 ? left : 0;
+	return (size_t)(k->auth_hash_queue < left ? k->auth_hash_queue : left);
+}
+
 static enum err new_lane(struct control *c)
 {
 	const struct config *k = c->config;
@@ -420,7 +430,7 @@ static enum err new_lane(struct control *c)
 		.iterations = (uint32_t)k->auth_argon2_iterations,
 		.parallelism = (uint32_t)k->auth_argon2_parallelism,
 	};
-	enum err e = hasher_new(&p, (int)k->auth_hash_threads, (size_t)k->auth_hash_queue, &c->hasher);
+	enum err e = hasher_new(&p, (int)k->auth_hash_threads, hash_queue(k), &c->hasher);
 
 	if (e == OK)
 		e = pool_new(&c->lane, "control", (int)k->control_threads, LANE_QUEUE);

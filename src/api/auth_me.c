@@ -1,4 +1,6 @@
 /* Who the caller is and what it may do; the keys that its tokens are verified with. */
+#include <stdio.h>
+
 #include "api/ctl.h"
 #include "api/handlers.h"
 #include "authz/decision.h"
@@ -63,15 +65,20 @@ static bool holds(const struct principal *p, const struct role_set *roles, struc
 	return false;
 }
 
-/* The rights held in the tenant, or, without one, in any. */
+/* "gateway.<right>" for each right held in the tenant, or, without one, in any. */
 static void write_capabilities(struct jsonw *w, const struct principal *p,
     const struct role_set *roles, struct str tenant)
 {
+	char name[64];
+
 	jsonw_key(w, "capabilities");
 	jsonw_arr(w);
-	for (size_t i = 0; i < rights_count; i++)
-		if (holds(p, roles, tenant, str_c(rights_all[i].name)))
-			jsonw_str(w, str_c(rights_all[i].name));
+	for (size_t i = 0; i < rights_count; i++) {
+		if (!holds(p, roles, tenant, str_c(rights_all[i].name)))
+			continue;
+		snprintf(name, sizeof name, "gateway.%s", rights_all[i].name);
+		jsonw_str(w, str_c(name));
+	}
 	jsonw_arr_end(w);
 }
 

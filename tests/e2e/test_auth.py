@@ -245,6 +245,41 @@ def test_can(gateway):
     assert gw.call("GET", "/v1/me/can?right=iam.write", token=ann).json()["allowed"] is False
 
 
+def test_capabilities(gateway):
+    gw = gateway()
+    root = gw.signin()["access_token"]
+    assert "gateway.routing.write" in gw.call("GET", "/v1/me", token=root).json()["capabilities"]
+    ann = signup(gw, "ann@example.org")["id"]
+    for t in ("acme", "other"):
+        gw.admin("POST", "/admin/tenants", root, {"id": t})
+    gw.admin("POST", "/admin/assignments", root, {"principal": ann, "tenant": "acme", "role": "tenant-member"})
+    t = gw.signin("ann@example.org", PASSWORD)["access_token"]
+    me = gw.call("GET", "/v1/me", token=t).json()
+    assert me["tenants"] == [{"id": "acme", "roles": ["tenant-member"]}]
+    assert sorted(me["capabilities"]) == ["gateway.command.submit", "gateway.query.execute"]
+    assert gw.call("GET", "/v1/me", token=t, tenant="other").json()["capabilities"] == []
+
+
+def test_a_sign_in_storm_leaves_the_rest_alone(gateway):
+    """Past what the hashing threads can take, sign-ins are refused quickly, and nothing else waits."""
+    gw = gateway(config={"auth.hash_threads": 1, "control.threads": 8, "auth.argon2.iterations": 20})
+    token = gw.signin()["access_token"]
+
+    def signin(_):
+        start = time.monotonic()
+        r = post(gw, "/v1/auth/signin", {"email": "root@example.test", "password": "wrong"}, timeout=60)
+        return r, time.monotonic() - start
+    with concurrent.futures.ThreadPoolExecutor(48) as pool:
+        storm = [pool.submit(signin, i) for i in range(48)]
+        start = time.monotonic()
+        assert gw.call("GET", "/v1/auth/sessions", token=token).status_code == 200
+        assert time.monotonic() - start < 1
+        answers = [s.result() for s in storm]
+    refused = [(r, t) for r, t in answers if r.status_code == 503]
+    assert {r.status_code for r, _ in answers} == {401, 503} and len(refused) > 20
+    assert all(r.json()["code"] == "overloaded" and r.headers["retry-after"] for r, _ in refused)
+
+
 def test_without_credentials(gateway):
     gw = gateway()
     for method, path in [("GET", "/v1/me"), ("POST", "/v1/auth/signout"), ("GET", "/v1/auth/sessions")]:
