@@ -17,8 +17,10 @@
 #include "crypto/keyring.h"
 #include "crypto/seal.h"
 #include "iam/signing_key.h"
+#include "mail/sender.h"
 #include "metrics.h"
 #include "obs/obs.h"
+#include "post.h"
 #include "request/op.h"
 #include "request/request.h"
 #include "routing/source.h"
@@ -45,6 +47,7 @@ struct control {
 	struct obs_route *routes_table;
 	struct route_source *source;
 	struct feed *feed;
+	struct post post;
 	int64_t loaded_seq; /* of the feed, before the first snapshots were read */
 	_Atomic bool fresh, draining;
 
@@ -303,6 +306,7 @@ static void write_metrics(struct ctl *ctl, struct buf *out)
 		ups[i] = worker_upstream(c->workers[i]);
 	metrics_write_state(c->store, c->feed, c->hasher, route_table_revision(t), out);
 	upstream_write_metrics(ups, n, out);
+	mail_sender_write_metrics(c->post.sender, out);
 	route_table_unref(t);
 }
 
@@ -443,6 +447,7 @@ static void fill_ctl(struct control *c)
 	c->ctl.seal = c->seal;
 	c->ctl.hasher = c->hasher;
 	c->ctl.obs = c->obs;
+	c->ctl.templates = c->post.templates;
 	c->ctl.config = c->config;
 	c->ctl.issuer = str_c(c->config->auth_issuer);
 	c->ctl.audience = str_c(c->config->auth_audience);
@@ -516,9 +521,15 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 	if (e == OK)
 		e = open_seal(c, check, f);
 	if (e == OK)
+		e = post_open(&c->post, config, f);
+	if (e == OK)
 		e = load_all(c, check, f);
 	if (e == OK)
 		e = new_lane(c);
+	if (e == OK)
+		fill_ctl(c);
+	if (e == OK && !check)
+		e = post_start(&c->post, &c->ctl, f);
 	if (e != OK) {
 		if (f->err == OK)
 			fail_set(f, e, "%s", err_info(e)->text);
@@ -526,7 +537,6 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 		control_free(c);
 		return e;
 	}
-	fill_ctl(c);
 	*out = c;
 	return OK;
 }
@@ -536,6 +546,7 @@ void control_free(struct control *c)
 	if (c == NULL)
 		return;
 	pool_free(c->lane);
+	post_close(&c->post);
 	hasher_free(c->hasher);
 	route_source_free(c->source);
 	keyring_unref(c->keys);
@@ -576,6 +587,8 @@ enum err control_reload(struct control *c, struct config *next, struct fail *f)
 	next->listen_http.bound = c->config->listen_http.bound;
 	if (e == OK)
 		e = config_resolve(next, f);
+	if (e == OK)
+		e = post_check(next, f);
 	if (e == OK)
 		e = reload_routing(&c->ctl, f);
 	if (e != OK)

@@ -16,6 +16,8 @@ struct config;
 struct feed;
 struct hasher;
 struct keyring;
+struct mail_sender;
+struct mail_templates;
 struct obs;
 struct request;
 struct route_table;
@@ -30,6 +32,8 @@ struct ctl {
 	struct feed *feed;
 	struct hasher *hasher; /* password hashing behind its semaphore, crypto/hasher.h */
 	struct obs *obs;
+	const struct mail_templates *templates;
+	struct mail_sender *mail; /* see letters.h */
 	_Atomic(const struct config *) config; /* replaced by SIGHUP; old ones live until the end */
 	struct str issuer, audience;
 	struct id replica;

@@ -1,6 +1,7 @@
 #include "mail/sender.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -243,6 +244,18 @@ static void *sender_thread(void *arg)
 	return NULL;
 }
 
+static int start_thread(struct mail_sender *s)
+{
+	sigset_t all, old;
+	int rc;
+
+	sigfillset(&all); /* signals are the main thread's */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&s->thread, NULL, sender_thread, s);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc;
+}
+
 enum err mail_sender_start(const struct mail_sender_config *c, struct mail_transport *transport,
     struct mail_sender **out, struct fail *f)
 {
@@ -258,7 +271,7 @@ enum err mail_sender_start(const struct mail_sender_config *c, struct mail_trans
 	arena_init(&s->arena, ARENA_MAX);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->wake, NULL);
-	if (pthread_create(&s->thread, NULL, sender_thread, s) != 0) {
+	if (start_thread(s) != 0) {
 		pthread_mutex_destroy(&s->lock);
 		pthread_cond_destroy(&s->wake);
 		mail_transport_free(transport);

@@ -1,6 +1,7 @@
 #include "store/sqlite_writer.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -261,6 +262,18 @@ enum err writer_write(struct writer *w, const struct store_batch *b, size_t *fai
 
 /* ---- open and close ----------------------------------------------------------------------- */
 
+static int start_thread(struct writer *w)
+{
+	sigset_t all, old;
+	int rc;
+
+	sigfillset(&all); /* signals are the main thread's */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&w->thread, NULL, writer_thread, w);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc;
+}
+
 enum err writer_open(struct writer **out, const char *path, int64_t timeout_us, struct meter *m,
     struct fail *f)
 {
@@ -276,7 +289,7 @@ enum err writer_open(struct writer **out, const char *path, int64_t timeout_us, 
 	pthread_cond_init(&w->work, NULL);
 	pthread_cond_init(&w->room, NULL);
 	e = conn_open(&w->conn, path, true, true, timeout_us, &w->closing, f);
-	if (e == OK && pthread_create(&w->thread, NULL, writer_thread, w) != 0) {
+	if (e == OK && start_thread(w) != 0) {
 		conn_close(&w->conn);
 		e = fail_set(f, E_NOMEM, "cannot start the writer thread");
 	}

@@ -47,7 +47,7 @@ class Handler:
              user=session.auth_data, smtputf8=bool(envelope.smtp_utf8))
         while behaviour()["hold"]:
             # the mail is taken, but the client does not learn of it
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # lint: poll
         return "250 OK"
 
 
