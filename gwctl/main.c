@@ -29,8 +29,6 @@ static bool special(const struct gwctl *g)
 
 static enum err run(struct gwctl *g, struct fail *f)
 {
-	enum err e;
-
 	if (special(g))
 		return OK;
 	if (g->args.cmd == NULL) {
@@ -39,14 +37,13 @@ static enum err run(struct gwctl *g, struct fail *f)
 		    "a command is missing");
 	}
 	g->print.columns = g->args.cmd->columns;
-	e = g->args.cmd->run(g, f);
-	if (e == OK && (fflush(stdout) != 0 || ferror(stdout)))
-		e = fail_set(f, E_LOCAL, "writing to stdout: %s", strerror(errno));
-	return e;
+	return g->args.cmd->run(g, f);
 }
 
 static int finish(struct gwctl *g, enum err e, struct fail *f)
 {
+	if (e == OK && (fflush(stdout) != 0 || ferror(stdout)))
+		e = fail_set(f, E_LOCAL, "writing to stdout: %s", strerror(errno));
 	if (e != OK) {
 		f->err = e;
 		print_fail(stderr, g->print.format, f, g->request_id[0] != '\0' ? g->request_id : NULL);

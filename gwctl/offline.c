@@ -18,7 +18,8 @@ enum err offline_config(const struct gwctl *g, struct config **c, struct fail *f
 		return fail_set(f, E_NOMEM, "no memory");
 	snprintf(url, sizeof url, "store.url=%s", store != NULL ? store : "");
 	e = config_load(*c, gwctl_arg(g, "--config"), overrides, store != NULL, environ, f);
-	if (e == OK && (*c)->origin[CONFIG_ID_store_url] == CONFIG_DEFAULT)
+	if (e == OK && ((*c)->origin[CONFIG_ID_store_url] == CONFIG_DEFAULT ||
+	    (*c)->store_url == NULL))
 		e = fail_set(f, E_USAGE, "which store? give --store URL, or --config FILE with store.url");
 	return e;
 }

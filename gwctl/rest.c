@@ -222,6 +222,9 @@ static enum err make_path(struct gwctl *g, char *path, size_t cap, struct fail *
 		for (const struct arg *a = g->args.cmd->args; e == OK && a->name != NULL; a++)
 			if (strcmp(a->name, name) == 0)
 				e = resolve(g, a, gwctl_arg(g, name), value, sizeof value, f);
+		/* an empty one would name the whole collection */
+		if (e == OK && value[0] == '\0')
+			e = fail_set(f, E_USAGE, "%s must not be empty", name);
 		if (e == OK && !client_escape(path, cap, value))
 			e = too_long(f);
 		n = strlen(path);

@@ -47,7 +47,7 @@ void suggest_offer(struct suggest *s, const char *candidate)
 
 const char *suggest_get(const struct suggest *s)
 {
-	size_t allowed = s->word.n < 4 ? 1 : s->word.n < 8 ? 2 : 3;
+	size_t allowed = s->word.n < 3 ? 0 : s->word.n < 4 ? 1 : s->word.n < 8 ? 2 : 3;
 
 	return s->best != NULL && s->distance <= allowed ? s->best : NULL;
 }

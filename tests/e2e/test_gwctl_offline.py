@@ -5,6 +5,7 @@ import ssl
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -49,6 +50,8 @@ def test_store_from_configuration_and_environment(g):
     g.gwctl("db", "migrate", "--config", path)
     g.gwctl("db", "check", env={"GATEWAYD_STORE_URL": g.store_url})
     p = g.gwctl("db", "check", check=False)
+    assert p.returncode == 2 and "--store URL" in p.stderr
+    p = g.gwctl("db", "check", "--store", "", check=False)
     assert p.returncode == 2 and "--store URL" in p.stderr
     p = g.gwctl("db", "check", "--store", "postgres:x", check=False)
     assert p.returncode == 2 and "sqlite:" in p.stderr
@@ -159,6 +162,26 @@ def test_completion_in_bash(g):
     assert p.stdout.strip() == "create", p.stderr
 
 
+def test_full_disk(g):
+    for args in ["--help", "version"]:
+        p = subprocess.run([program(GWCTL), args], stdout=open("/dev/full", "w"), stderr=subprocess.PIPE, text=True,
+                           env={**os.environ, **g.env})
+        assert p.returncode == 1 and "stdout" in p.stderr
+
+
+def test_names_that_are_paths(g, fake):
+    """A name can't reach another resource than the one that it names."""
+    args = ["--server", f"http://127.0.0.1:{fake.server_port}", "tenant", "get"]
+    env, asked = {"GWCTL_TOKEN": "t"}, []
+    fake.answer = lambda path: asked.append(path) or (200, "application/json", b"{}")
+    for name in ["..", "a/../b", "x?y=1", "ü"]:
+        g.gwctl(*args, "--", name, env=env)
+    assert asked == ["/admin/tenants/..", "/admin/tenants/a%2F..%2Fb", "/admin/tenants/x%3Fy%3D1",
+                     "/admin/tenants/%C3%BC"]
+    p = g.gwctl(*args, "", env=env, check=False)
+    assert p.returncode == 2 and "ID must not be empty" in p.stderr
+
+
 def test_version(g):
     assert g.gwctl("version").stdout == g.gwctl("--version").stdout
     assert g.gwctl("version").stdout.startswith("gwctl ")
@@ -167,11 +190,13 @@ def test_version(g):
 # ---- TLS, proxies in the way ------------------------------------------------------------------------
 
 class Fake(BaseHTTPRequestHandler):
-    """Answers whatever the server's `answer` says: (status, content type, body)."""
+    """Answers whatever the server's `answer` says: (status, content type, body), or a function of the
+    path that returns such."""
 
     def do_GET(self):
         self.server.seen.append(dict(self.headers))
-        status, kind, body = self.server.answer
+        answer = self.server.answer
+        status, kind, body = answer(self.path) if callable(answer) else answer
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -225,6 +250,28 @@ def test_answers_that_are_no_gateway(g, fake, answer, status, want):
     p = g.gwctl("--server", f"http://127.0.0.1:{fake.server_port}", "whoami", env={"GWCTL_TOKEN": "t"}, check=False)
     assert (p.returncode, want in p.stderr) == (status, True), p.stderr
     assert "\x1b" not in p.stderr and p.stdout == ""
+
+
+def test_all_pages(g, fake):
+    asked = []
+
+    def page(path):
+        query = parse_qs(urlsplit(path).query)
+        asked.append(query)
+        first = int(query.get("page_token", ["at+0"])[0][3:])
+        n = min(int(query["page_size"][0]), 4)
+        items = [{"id": f"t{i}"} for i in range(first, min(first + n, 10))]
+        token = f"at+{first + n}" if first + n < 10 else None
+        return 200, "application/json", json.dumps({"items": items, "next_page_token": token}).encode()
+    fake.answer = page
+    args = ["--server", f"http://127.0.0.1:{fake.server_port}", "-o", "json", "tenant", "list"]
+    env = {"GWCTL_TOKEN": "t"}
+    whole = g.gwctl(*args, env=env).json()
+    assert [t["id"] for t in whole["items"]] == [f"t{i}" for i in range(10)] and whole["next_page_token"] is None
+    assert [q.get("page_token") for q in asked] == [None, ["at+4"], ["at+8"]]
+    some = g.gwctl(*args, "--limit", "6", env=env).json()
+    assert len(some["items"]) == 6 and some["next_page_token"] == "at+6"
+    assert g.gwctl(*args, "--limit", "0", env=env).json()["items"] == []
 
 
 def test_a_list_that_is_none(g, fake):
