@@ -55,8 +55,8 @@ enum err prompt_secret(const char *question, struct secret *out, struct fail *f)
 	}
 	silent = was;
 	silent.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | ISIG);
+	tcsetattr(tty, TCSAFLUSH, &silent); /* before the question: an answer may come at once */
 	dprintf(tty, "%s: ", question);
-	tcsetattr(tty, TCSAFLUSH, &silent);
 	e = read_keys(tty, line, &n, f);
 	tcsetattr(tty, TCSAFLUSH, &was);
 	dprintf(tty, "\n");
