@@ -350,8 +350,10 @@ void control_drain(struct control *c)
 	atomic_store(&c->draining, true);
 }
 
+/* The drain is over: calls of the store that still hang are not waited for. */
 void control_lane_stop(struct control *c)
 {
+	store_stop(c->store);
 	pool_stop(c->lane);
 }
 

@@ -28,6 +28,7 @@ struct house {
 	struct listener listeners[LISTENERS]; /* http, grpc, admin */
 	struct worker **workers;
 	size_t n;
+	atomic_int busy; /* workers that still have requests, once drained */
 };
 
 static void bound_text(const struct sockaddr_storage *a, char *out, size_t cap, uint16_t *port)
@@ -144,9 +145,12 @@ enum err house_start(struct house *h, struct fail *f)
 		e = worker_start(h->workers[i]);
 	if (e != OK)
 		return fail_set(f, e, "the workers' threads could not be started");
+	/* the feed stands before the first request: handlers wait for it */
 	e = control_feed_start(h->control, h->workers, h->n, f);
 	if (e != OK)
 		return e;
+	for (size_t i = 0; i < h->n; i++)
+		worker_go(h->workers[i]);
 	for (int k = 0; k < LISTENERS; k++)
 		log_info("listening", LOG_Z("listener", h->listeners[k].name),
 		    LOG_Z("address", h->listeners[k].address));
@@ -157,34 +161,30 @@ void house_drain(struct house *h, const sigset_t *signals)
 {
 	const struct timespec step = { 0, 20 * 1000000L };
 	int64_t end = clock_mono() + h->config->drain_timeout;
-	atomic_int left;
 
 	control_drain(h->control);
-	workers_drain(h->workers, h->n, &left);
-	while (atomic_load(&left) > 0 && clock_mono() < end) {
+	workers_drain(h->workers, h->n, &h->busy);
+	while (atomic_load(&h->busy) > 0 && clock_mono() < end) {
 		int sig = sigtimedwait(signals, NULL, &step);
 
 		control_tick(h->control);
 		if (sig == SIGINT || sig == SIGTERM)
 			break;
 	}
-	if (atomic_load(&left) > 0)
+	if (atomic_load(&h->busy) > 0)
 		log_warn("requests were still in flight at the end of the drain");
-	/* the workers still run: `left` is on this stack, so they end before it does */
-	control_feed_stop(h->control);
-	for (size_t i = 0; i < h->n; i++)
-		worker_join(h->workers[i]);
 }
 
-/* Order: no more feed, no more loops, no more control jobs; then nothing has an owner left but us. */
+/* Order: control jobs may wait for the feed, the feed for the workers; so they end in this order. What
+ * comes back to a loop that has ended is settled here, when nothing has an owner left but us. */
 void house_close(struct house *h)
 {
 	if (h == NULL)
 		return;
+	control_lane_stop(h->control);
 	control_feed_stop(h->control);
 	for (size_t i = 0; i < h->n; i++)
 		worker_join(h->workers[i]);
-	control_lane_stop(h->control);
 	for (size_t i = 0; i < h->n; i++)
 		worker_settle(h->workers[i]);
 	control_forget_workers(h->control);

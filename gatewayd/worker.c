@@ -1,6 +1,7 @@
 #include "worker.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -28,6 +29,7 @@ struct worker {
 	int index;
 	bool started;
 	pthread_t thread;
+	sem_t go;
 	struct loop *loop;
 	struct obs_worker *obs;
 	struct principal_cache *principals;
@@ -146,6 +148,7 @@ enum err worker_new(const struct worker_config *c, const struct worker_snapshots
 		return fail_set(f, e, "out of memory");
 	w->index = c->index;
 	w->drain.worker = w;
+	sem_init(&w->go, 0, 0);
 	e = loop_new(&w->loop);
 	if (e == OK)
 		e = obs_worker_new(c->obs, w->loop, c->config->access_log, &w->obs);
@@ -180,6 +183,7 @@ void worker_free(struct worker *w)
 	principal_cache_free(w->principals);
 	obs_worker_free(w->obs);
 	loop_free(w->loop);
+	sem_destroy(&w->go);
 	heap_free(w);
 }
 
@@ -187,8 +191,15 @@ static void *thread_main(void *arg)
 {
 	struct worker *w = arg;
 
+	while (sem_wait(&w->go) != 0)
+		;
 	loop_run(w->loop);
 	return NULL;
+}
+
+void worker_go(struct worker *w)
+{
+	sem_post(&w->go);
 }
 
 enum err worker_start(struct worker *w)
@@ -214,6 +225,7 @@ void worker_join(struct worker *w)
 	if (!w->started)
 		return;
 	loop_stop(w->loop);
+	worker_go(w);
 	pthread_join(w->thread, NULL);
 	w->started = false;
 }

@@ -50,7 +50,9 @@ struct worker_snapshots {
 enum err worker_new(const struct worker_config *c, const struct worker_snapshots *s,
     struct worker **out, struct fail *f);
 void worker_free(struct worker *w);
+/* The thread, which waits for worker_go before it serves. */
 enum err worker_start(struct worker *w);
+void worker_go(struct worker *w);
 /* Stops the loop and joins; messages that are still under way are delivered by worker_settle. */
 void worker_join(struct worker *w);
 /* Main thread, after worker_join and after the control lane has ended. */
