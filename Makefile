@@ -114,6 +114,9 @@ $(B)/mailer: $(B)/tests/mail/main.o $(LIB)
 $(B)/crypto-bench: $(B)/tests/bench/crypto.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 
+$(B)/store-bench: $(B)/tests/bench/store.o $(UNIT_LIB) $(LIB)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_LIB) $(LIB) -lcmocka $(LIBS)
+
 $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS)

@@ -7,6 +7,11 @@
  * one statement either finds that the batch has happened, or puts the op_id there itself, so that it
  * never can. Thus a write ends as done or surely not done whenever the cluster answers in time.
  *
+ * Small batches that wait at the same time ride in one transaction, which has an op_id of its own. It
+ * is all or nothing: when one of them is refused, nothing of the group has happened (or is fenced off,
+ * by the group's op_id) and each goes alone, so that its answer never hangs on its neighbours. rqlite's
+ * bulk requests without a transaction would be no use: there a statement can't depend on its op_id.
+ *
  * Leader calls ask for `redirect` and remember where it led. When that address can't be reached from
  * here (it is what the node advertises), the other nodes forward for a while. */
 #include <pthread.h>
@@ -20,6 +25,7 @@
 #include "base/heap.h"
 #include "base/rnd.h"
 #include "store/engine.h"
+#include "store/rqlite_group.h"
 #include "store/rqlite_http.h"
 #include "store/rqlite_wire.h"
 
@@ -30,11 +36,14 @@
 #define PAUSE_MAX (200 * CLOCK_MS)
 #define FORWARD_FOR (5 * CLOCK_SEC)
 #define OPS_KEPT (3600 * CLOCK_SEC)
+#define RIDER_STATEMENTS 16 /* larger batches go alone */
+#define RIDER_BYTES 16384
 
 struct rqlite {
 	struct engine engine;
 	struct meter *meter;
 	struct http_pool *http;
+	struct group group;
 	int64_t timeout_us, attempt_us;
 	atomic_bool stop;
 	atomic_bool linearizable;
@@ -294,42 +303,59 @@ static enum err settled(struct call *c, struct id op_id, struct arena *a, enum e
 	return fail_set(f, E_STORE_UNKNOWN, "%s", fail_text(&own));
 }
 
-static enum wire_outcome write_once(struct call *c, const struct store_batch *b, struct str body,
+/* What is written: one batch, or a group of them. */
+struct message {
+	struct id op_id;
+	struct str body;
+	const struct store_batch *b; /* NULL: a group */
+	size_t statements;           /* of a group, on the wire */
+	enum err given_up;           /* what it means that the op_id is there and the write is not */
+};
+
+static enum wire_outcome read_outcome(const struct message *m, const struct http_answer *a,
     enum err *err, size_t *at, struct fail *f)
+{
+	if (m->b != NULL)
+		return wire_read_batch(a->status, buf_str(&a->body), m->b, err, at, f);
+	*err = E_GUARD;
+	return wire_read_group(a->status, buf_str(&a->body), m->statements, f);
+}
+
+static enum wire_outcome write_once(struct call *c, const struct message *m, enum err *err,
+    size_t *at, struct fail *f)
 {
 	struct rqlite *r = c->r;
 	size_t node = r->leader;
 	enum wire_outcome o;
 
-	switch (attempt_leader(c, "/db/execute?transaction", body, f)) {
+	switch (attempt_leader(c, "/db/execute?transaction", m->body, f)) {
 	case HTTP_NOT_SENT:
 		return WIRE_RETRY;
 	case HTTP_LOST:
 		return WIRE_UNKNOWN;
 	default:
-		o = wire_read_batch(c->answer.status, buf_str(&c->answer.body), b, err, at, f);
+		o = read_outcome(m, &c->answer, err, at, f);
 		if (o == WIRE_RETRY || o == WIRE_UNKNOWN)
 			next_node(r, &r->leader, node);
 		return o;
 	}
 }
 
-static enum err write_body(struct call *c, const struct store_batch *b, struct str body,
-    size_t *at, struct arena *a, struct fail *f)
+static enum err write_message(struct call *c, const struct message *m, size_t *at, struct arena *a,
+    struct fail *f)
 {
 	bool maybe = false; /* an attempt may have been applied, or may yet be */
 	enum err e = E_STORE_UNAVAILABLE;
 
 	for (;;) {
-		switch (write_once(c, b, body, &e, at, f)) {
+		switch (write_once(c, m, &e, at, f)) {
 		case WIRE_DONE:
-			meter_commit(c->r->meter, 1);
 			return OK;
 		case WIRE_DONE_BEFORE:
-			return settled(c, b->op_id, a, fail_set(f, E_STORE_UNAVAILABLE,
+			return settled(c, m->op_id, a, fail_set(f, m->given_up,
 			    "the write with this op_id was given up"), f);
 		case WIRE_REFUSED:
-			return maybe ? settled(c, b->op_id, a, e, f) : e;
+			return maybe ? settled(c, m->op_id, a, e, f) : e;
 		case WIRE_NO_TABLES:
 			e = make_tables(c, a, f);
 			if (e != OK)
@@ -341,35 +367,108 @@ static enum err write_body(struct call *c, const struct store_batch *b, struct s
 		case WIRE_RETRY:
 			break;
 		}
-		*at = b->n;
+		if (m->b != NULL)
+			*at = m->b->n;
 		if (call_over(c))
 			return f->err = maybe ? E_STORE_UNKNOWN : E_STORE_UNAVAILABLE;
 		call_pause(c);
 	}
 }
 
-static enum err rqlite_write(struct engine *engine, const struct store_batch *b, size_t *failed_at,
-    struct fail *f)
+static enum err send_message(struct rqlite *r, const struct message *m, int64_t deadline, size_t *at,
+    size_t batches, struct fail *f)
 {
-	struct rqlite *r = (struct rqlite *)engine;
-	struct fail own = { 0 };
 	struct arena a;
-	struct buf body;
 	struct call c;
 	enum err e;
 
 	arena_init(&a, 1 << 20);
-	buf_init(&body, BODY_MAX);
 	call_init(&c, r);
-	e = wire_batch(&body, b, f);
+	c.deadline = deadline;
+	e = write_message(&c, m, at, &a, f);
 	if (e == OK)
-		e = write_body(&c, b, buf_str(&body), failed_at, &a, f != NULL ? f : &own);
+		meter_commit(r->meter, batches);
+	call_release(&c);
+	arena_release(&a);
+	return e;
+}
+
+static enum err send_alone(struct rqlite *r, const struct store_batch *b, int64_t deadline,
+    size_t *at, struct fail *f)
+{
+	struct message m = { .op_id = b->op_id, .b = b, .given_up = E_STORE_UNAVAILABLE };
+	struct buf body;
+	enum err e;
+
+	buf_init(&body, BODY_MAX);
+	e = wire_batch(&body, b, f);
+	m.body = buf_str(&body);
+	if (e == OK)
+		e = send_message(r, &m, deadline, at, 1, f);
+	buf_release(&body);
+	return e;
+}
+
+static enum err send_group(void *ctx, struct rider *const *riders, size_t n, struct fail *f)
+{
+	struct rqlite *r = ctx;
+	const struct store_batch *b[GROUP_MAX];
+	struct message m = { .op_id = id_new(clock_wall()), .given_up = E_GUARD };
+	struct buf body;
+	enum err e;
+
+	for (size_t i = 0; i < n; i++)
+		b[i] = riders[i]->b;
+	buf_init(&body, BODY_MAX);
+	e = wire_group(&body, m.op_id, b, n, f);
+	m.body = buf_str(&body);
+	m.statements = wire_group_statements(b, n);
+	/* one that can't be encoded is told so alone */
+	e = e == OK ? send_message(r, &m, riders[0]->deadline, NULL, n, f) : E_GUARD;
+	buf_release(&body);
+	return e;
+}
+
+static bool may_ride(const struct store_batch *b)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < b->n && i < RIDER_STATEMENTS; i++)
+		for (size_t k = 0; k < b->stmts[i].n; k++)
+			bytes += b->stmts[i].v[k].s.n;
+	return b->n <= RIDER_STATEMENTS && bytes <= RIDER_BYTES;
+}
+
+static enum err ride(struct rqlite *r, const struct store_batch *b, int64_t deadline, size_t *at,
+    struct fail *f)
+{
+	struct rider rider = { .b = b, .deadline = deadline };
+	enum err e;
+
+	group_ride(&r->group, &rider);
+	if (rider.state == RIDER_DONE)
+		return rider.err == OK ? OK : fail_set(f, rider.err, "%s", rider.text);
+	e = send_alone(r, b, deadline, at, f);
+	group_leave(&r->group, &rider, e);
+	return e;
+}
+
+static enum err rqlite_write(struct engine *engine, const struct store_batch *b, size_t *failed_at,
+    struct fail *f)
+{
+	struct rqlite *r = (struct rqlite *)engine;
+	int64_t deadline = clock_mono() + r->timeout_us;
+	struct fail own = { 0 };
+	enum err e;
+
+	*failed_at = b->n;
+	e = may_ride(b) ? ride(r, b, deadline, failed_at, &own) :
+	    send_alone(r, b, deadline, failed_at, &own);
 	if (e == OK && f != NULL)
 		fail_clear(f);
+	else if (e != OK)
+		fail_set(f, e, "%s", own.text);
 	fail_clear(&own);
-	call_release(&c);
-	buf_release(&body);
-	arena_release(&a);
 	return e;
 }
 
@@ -400,6 +499,7 @@ static void rqlite_close(struct engine *engine)
 	struct rqlite *r = (struct rqlite *)engine;
 
 	http_pool_free(r->http);
+	group_release(&r->group);
 	for (size_t i = 0; i < r->nodes; i++)
 		heap_free(r->node[i]);
 	pthread_mutex_destroy(&r->lock);
@@ -463,6 +563,7 @@ enum err rqlite_open(struct engine **out, const struct store_config *c, const ch
 	r->timeout_us = c->timeout_us;
 	r->attempt_us = c->timeout_us / 4 > ATTEMPT_MIN ? c->timeout_us / 4 : ATTEMPT_MIN;
 	pthread_mutex_init(&r->lock, NULL);
+	group_init(&r->group, r, send_group);
 	e = add_nodes(r, str_c(list), f);
 	if (e == OK && http_pool_new(&r->http, c->ca, c->cert, c->key, &r->stop) != OK)
 		e = fail_set(f, E_NOMEM, "%s", "");

@@ -1,6 +1,7 @@
 #include "store/rqlite_wire.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -110,6 +111,23 @@ enum err wire_statements(struct buf *out, const struct store_stmt *st, size_t n,
 	return finish(out, &sql, e, f);
 }
 
+/* The statements of a batch, each with its guard behind it. */
+static enum err add_batch(struct jsonw *w, struct buf *sql, const struct store_batch *b,
+    struct fail *f)
+{
+	enum err e = OK;
+
+	for (size_t i = 0; i < b->n && e == OK; i++) {
+		struct store_stmt guard = STMT("INSERT INTO guard (ok) SELECT 0 WHERE changes() <> ?",
+		    SV_INT(b->stmts[i].expect));
+
+		e = add_statement(w, sql, &b->stmts[i], f);
+		if (e == OK && b->stmts[i].expect != STORE_ANY)
+			e = add_statement(w, sql, &guard, f);
+	}
+	return e;
+}
+
 enum err wire_batch(struct buf *out, const struct store_batch *b, struct fail *f)
 {
 	struct store_stmt op = STMT("INSERT INTO op (op_id) VALUES (?)", SV_ID(&b->op_id));
@@ -120,14 +138,41 @@ enum err wire_batch(struct buf *out, const struct store_batch *b, struct fail *f
 	buf_init(&sql, SQL_MAX);
 	jsonw_arr(&w);
 	e = add_statement(&w, &sql, &op, f);
-	for (size_t i = 0; i < b->n && e == OK; i++) {
-		struct store_stmt guard = STMT("INSERT INTO guard (ok) SELECT 0 WHERE changes() <> ?",
-		    SV_INT(b->stmts[i].expect));
+	if (e == OK)
+		e = add_batch(&w, &sql, b, f);
+	jsonw_arr_end(&w);
+	return finish(out, &sql, e, f);
+}
 
-		e = add_statement(&w, &sql, &b->stmts[i], f);
-		if (e == OK && b->stmts[i].expect != STORE_ANY)
-			e = add_statement(&w, &sql, &guard, f);
+/* All op_ids in one statement: ["INSERT INTO op (op_id) VALUES (X'..'), (X'..')"]. */
+static void add_op_ids(struct jsonw *w, struct buf *sql, struct id op_id,
+    const struct store_batch *const *b, size_t n)
+{
+	buf_clear(sql);
+	buf_addz(sql, "INSERT INTO op (op_id) VALUES (X'");
+	add_hex(sql, str_n((const char *)op_id.b, sizeof op_id.b));
+	for (size_t i = 0; i < n; i++) {
+		buf_addz(sql, "'), (X'");
+		add_hex(sql, str_n((const char *)b[i]->op_id.b, sizeof op_id.b));
 	}
+	buf_addz(sql, "')");
+	jsonw_arr(w);
+	jsonw_str(w, buf_str(sql));
+	jsonw_arr_end(w);
+}
+
+enum err wire_group(struct buf *out, struct id op_id, const struct store_batch *const *b, size_t n,
+    struct fail *f)
+{
+	struct jsonw w = jsonw_on(out);
+	struct buf sql;
+	enum err e = OK;
+
+	buf_init(&sql, SQL_MAX);
+	jsonw_arr(&w);
+	add_op_ids(&w, &sql, op_id, b, n);
+	for (size_t i = 0; i < n && e == OK; i++)
+		e = add_batch(&w, &sql, b[i], f);
 	jsonw_arr_end(&w);
 	return finish(out, &sql, e, f);
 }
@@ -203,56 +248,79 @@ static size_t statement_at(const struct store_batch *b, size_t wire, bool *guard
 	return b->n;
 }
 
-static size_t wire_length(const struct store_batch *b)
+static size_t guards_and_statements(const struct store_batch *b)
 {
-	size_t n = 1 + b->n;
+	size_t n = b->n;
 
 	for (size_t i = 0; i < b->n; i++)
 		n += b->stmts[i].expect != STORE_ANY;
 	return n;
 }
 
-static enum wire_outcome refused(const char *said, size_t wire, const struct store_batch *b,
-    enum err *err, size_t *at, struct fail *f)
+size_t wire_group_statements(const struct store_batch *const *b, size_t n)
 {
-	bool guard;
+	size_t sum = 1;
 
-	if (strcmp(said, "no such table: op") == 0 || strcmp(said, "no such table: guard") == 0)
-		return WIRE_NO_TABLES;
-	if (wire == 0 && strcmp(said, "UNIQUE constraint failed: op.op_id") == 0)
-		return WIRE_DONE_BEFORE;
-	*at = statement_at(b, wire, &guard);
-	if (guard && strncmp(said, "CHECK constraint failed", 23) == 0)
-		*err = engine_guard_error(&b->stmts[*at], *at, f);
-	else
-		*err = engine_sql_error(said, f);
-	return WIRE_REFUSED;
+	for (size_t i = 0; i < n; i++)
+		sum += guards_and_statements(b[i]);
+	return sum;
 }
 
-static enum wire_outcome read_results(const json_t *results, const struct store_batch *b,
-    enum err *err, size_t *at, struct fail *f)
+/* Which statement said what, when one did: then the transaction was rolled back. */
+struct refusal {
+	size_t wire;
+	char said[256];
+};
+
+static enum wire_outcome read_results(const json_t *results, size_t want, struct refusal *r,
+    struct fail *f)
 {
 	size_t n = json_array_size(results);
 
 	for (size_t i = 0; i < n; i++) {
 		const char *said = text_of(json_array_get(results, i), "error");
 
-		if (said[0] != '\0')
-			return refused(said, i, b, err, at, f);
+		if (said[0] == '\0')
+			continue;
+		if (strcmp(said, "no such table: op") == 0 || strcmp(said, "no such table: guard") == 0)
+			return WIRE_NO_TABLES;
+		if (i == 0 && strcmp(said, "UNIQUE constraint failed: op.op_id") == 0)
+			return WIRE_DONE_BEFORE;
+		r->wire = i;
+		snprintf(r->said, sizeof r->said, "%s", said);
+		return WIRE_REFUSED;
 	}
-	if (n == wire_length(b))
+	if (n == want)
 		return WIRE_DONE;
-	fail_set(f, E_STORE_UNAVAILABLE, "rqlite gave %zu results for %zu statements", n,
-	    wire_length(b));
+	fail_set(f, E_STORE_UNAVAILABLE, "rqlite gave %zu results for %zu statements", n, want);
 	return WIRE_UNKNOWN;
+}
+
+/* The answer to a transaction of `want` statements. */
+static enum wire_outcome read_answer(struct str body, size_t want, struct refusal *r, struct fail *f)
+{
+	enum wire_outcome out = WIRE_UNKNOWN;
+	json_t *root = parse(body);
+	const char *said = text_of(root, "error");
+
+	if (said[0] != '\0') {
+		fail_set(f, E_STORE_UNAVAILABLE, "rqlite: %.200s", said);
+		out = is_before_the_log(str_c(said)) ? WIRE_RETRY : WIRE_UNKNOWN;
+	} else if (json_is_array(json_object_get(root, "results"))) {
+		out = read_results(json_object_get(root, "results"), want, r, f);
+	} else {
+		fail_set(f, E_STORE_UNAVAILABLE, "rqlite gave an answer that is not understood");
+	}
+	json_decref(root);
+	return out;
 }
 
 enum wire_outcome wire_read_batch(int status, struct str body, const struct store_batch *b,
     enum err *err, size_t *at, struct fail *f)
 {
-	enum wire_outcome out = WIRE_UNKNOWN;
-	json_t *root = NULL;
-	const char *said;
+	enum wire_outcome out;
+	struct refusal r;
+	bool guard;
 
 	*at = b->n;
 	if (status != 200) {
@@ -260,18 +328,27 @@ enum wire_outcome wire_read_batch(int status, struct str body, const struct stor
 			return WIRE_REFUSED;
 		return is_before_the_log(trim_line(body)) ? WIRE_RETRY : WIRE_UNKNOWN;
 	}
-	root = parse(body);
-	said = text_of(root, "error");
-	if (said[0] != '\0') {
-		fail_set(f, E_STORE_UNAVAILABLE, "rqlite: %.200s", said);
-		out = is_before_the_log(str_c(said)) ? WIRE_RETRY : WIRE_UNKNOWN;
-	} else if (json_is_array(json_object_get(root, "results"))) {
-		out = read_results(json_object_get(root, "results"), b, err, at, f);
-	} else {
-		fail_set(f, E_STORE_UNAVAILABLE, "rqlite gave an answer that is not understood");
-	}
-	json_decref(root);
-	return out;
+	out = read_answer(body, 1 + guards_and_statements(b), &r, f);
+	if (out != WIRE_REFUSED)
+		return out;
+	*at = statement_at(b, r.wire, &guard);
+	if (guard && strncmp(r.said, "CHECK constraint failed", 23) == 0)
+		*err = engine_guard_error(&b->stmts[*at], *at, f);
+	else
+		*err = engine_sql_error(r.said, f);
+	return WIRE_REFUSED;
+}
+
+enum wire_outcome wire_read_group(int status, struct str body, size_t statements, struct fail *f)
+{
+	struct refusal r;
+	enum err e;
+
+	if (status == 200)
+		return read_answer(body, statements, &r, f);
+	if (!may_retry(status, body, &e, f))
+		return WIRE_REFUSED;
+	return is_before_the_log(trim_line(body)) ? WIRE_RETRY : WIRE_UNKNOWN;
 }
 
 /* ---- rows ---------------------------------------------------------------------------------- */

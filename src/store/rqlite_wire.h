@@ -22,6 +22,10 @@ enum err wire_statements(struct buf *out, const struct store_stmt *st, size_t n,
 /* The same for one atomic batch: its op_id first, a guard behind each guarded statement. */
 enum err wire_batch(struct buf *out, const struct store_batch *b, struct fail *f);
 
+/* The same for n batches as one atomic group, which has an op_id of its own besides theirs. */
+enum err wire_group(struct buf *out, struct id op_id, const struct store_batch *const *b, size_t n,
+    struct fail *f);
+
 enum wire_outcome {
 	WIRE_DONE,       /* the batch was applied */
 	WIRE_DONE_BEFORE,/* its op_id is there already: applied by an earlier attempt */
@@ -36,6 +40,12 @@ enum wire_outcome {
  * the server said. */
 enum wire_outcome wire_read_batch(int status, struct str body, const struct store_batch *b,
     enum err *err, size_t *at, struct fail *f);
+
+/* The same for a group of which `statements` went over the wire. WIRE_REFUSED and WIRE_DONE_BEFORE:
+ * rolled back, for whichever reason. */
+enum wire_outcome wire_read_group(int status, struct str body, size_t statements, struct fail *f);
+/* How many statements wire_group makes of them. */
+size_t wire_group_statements(const struct store_batch *const *b, size_t n);
 
 /* The rows of an answer to n statements, into the arena. *retry: another attempt may succeed. */
 enum err wire_read_rows(int status, struct str body, size_t n, struct arena *a,

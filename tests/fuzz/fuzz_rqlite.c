@@ -39,11 +39,13 @@ static void as_batch(int status, struct str body)
 	size_t at = 99;
 	enum wire_outcome o = wire_read_batch(status, body, &batch, &e, &at, &f);
 
-	if (o == WIRE_DONE)
+	if (o == WIRE_DONE || wire_read_group(status, body, 4, &f) == WIRE_DONE)
 		is_done(body);
 	if (o == WIRE_REFUSED && (e == OK || at > batch.n))
 		abort();
 	if ((o == WIRE_RETRY || o == WIRE_UNKNOWN) && f.err != E_STORE_UNAVAILABLE)
+		abort();
+	if ((o == WIRE_REFUSED) != (wire_read_group(status, body, 4, &f) == WIRE_REFUSED))
 		abort();
 }
 

@@ -62,7 +62,7 @@ static int reset(void **state)
 
 /* ---- writers while the leader goes ---------------------------------------------------------- */
 
-#define WRITERS 8
+#define WRITERS 16 /* enough to ride in groups */
 #define EACH_MAX 4000
 
 struct writer {
@@ -273,7 +273,7 @@ struct proxy {
 	pthread_t thread;
 	atomic_int eat, hold, eaten, held;
 	atomic_bool release, stop;
-	pthread_t each[64];
+	pthread_t each[4096];
 	int n;
 };
 
@@ -354,7 +354,7 @@ static void *serve(void *arg)
 	while (!proxy.stop) {
 		if (poll(&p, 1, 10) != 1)
 			continue;
-		assert_true(proxy.n < 64);
+		assert_true(proxy.n < 4096);
 		pthread_create(&proxy.each[proxy.n++], NULL, serve_one,
 		    (void *)(intptr_t)accept(proxy.listener, NULL, NULL));
 	}
@@ -453,6 +453,52 @@ static void the_same_op_id_is_done_once(void **state)
 	assert_int_equal(fixture_int(store, S("SELECT n FROM t")), 1);
 }
 
+static struct store *through_proxy;
+static atomic_int turn, wrong;
+
+/* Every fourth batch fails its guard; each of the others counts its writer's row up once. */
+static void *write_through_proxy(void *arg)
+{
+	int me = turn++;
+
+	(void)arg;
+	for (int i = 0; i < 12; i++) {
+		struct store_stmt st[] = {
+			STMT1(0, "UPDATE t SET n = n + 1 WHERE id = ?", SV_INT(me)),
+			STMT1(E_NOT_FOUND, "UPDATE t SET n = n + 0 WHERE id = ?",
+			    SV_INT(i % 4 == 3 ? -1 : me)),
+		};
+
+		proxy.eat += i % 3 == 0;
+		wrong += fixture_write(through_proxy, st, 2, NULL) != (i % 4 == 3 ? E_NOT_FOUND : OK);
+	}
+	return NULL;
+}
+
+static void groups_survive_lost_answers(void **state)
+{
+	struct store_stats stats;
+	pthread_t t[WRITERS];
+
+	(void)state;
+	through_proxy = proxy_start(0);
+	turn = wrong = 0;
+	for (int i = 0; i < WRITERS; i++)
+		fixture_exec(store, S("INSERT INTO t (id, n) VALUES (?, 0)", SV_INT(i)));
+	for (int i = 0; i < WRITERS; i++)
+		pthread_create(&t[i], NULL, write_through_proxy, NULL);
+	for (int i = 0; i < WRITERS; i++)
+		pthread_join(t[i], NULL);
+	assert_int_equal(wrong, 0);
+	assert_int_equal(fixture_int(store, S("SELECT count(*) FROM t WHERE n = 9")), WRITERS);
+	store_stats(through_proxy, &stats);
+	assert_true(proxy.eaten > WRITERS);
+	assert_true(stats.commits < stats.batch_size_sum);
+	print_message("%d batches in %d entries, %d answers lost\n", (int)stats.batch_size_sum,
+	    (int)stats.commits, proxy.eaten);
+	proxy_stop(through_proxy);
+}
+
 static void all_answers_lost_is_unknown(void **state)
 {
 	struct store *s = proxy_start(CLOCK_SEC);
@@ -495,6 +541,7 @@ int main(void)
 		T(a_lost_answer_is_asked_for_again),
 		T(a_lost_refusal_stays_a_refusal),
 		T(a_late_attempt_is_fenced_off),
+		T(groups_survive_lost_answers),
 		T(all_answers_lost_is_unknown),
 		T(old_op_ids_are_tidied_away),
 		T(a_killed_leader_loses_nothing),

@@ -74,6 +74,32 @@ static void a_batch_has_its_op_id_and_guards(void **state)
 	buf_release(&b);
 }
 
+static void a_group_has_all_op_ids_and_one_of_its_own(void **state)
+{
+	static const struct store_batch two = { { { 3 } }, three, 1 };
+	const struct store_batch *b[] = { &batch, &two };
+	struct fail f = { 0 };
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1 << 20);
+	assert_int_equal(wire_group(&out, (struct id){ { 9 } }, b, 2, &f), OK);
+	assert_string_equal(buf_cstr(&out), "[[\"INSERT INTO op (op_id) VALUES"
+	    " (X'09000000000000000000000000000000'), (X'01020000000000000000000000000000'),"
+	    " (X'03000000000000000000000000000000')\"],[\"A\"],[\"B\"],"
+	    "[\"INSERT INTO guard (ok) SELECT 0 WHERE changes() <> ?\",1],[\"C\"],[\"A\"]]");
+	buf_release(&out);
+	assert_int_equal(wire_group_statements(b, 2), 6);
+	assert_int_equal(wire_read_group(200, STR("{\"results\":[{},{},{},{},{},{}]}"), 6, &f), WIRE_DONE);
+	assert_int_equal(wire_read_group(200, STR("{\"results\":[{},{},{},{},{}]}"), 6, &f), WIRE_UNKNOWN);
+	assert_int_equal(wire_read_group(200, STR("{\"results\":[{},{\"error\":\"x\"}]}"), 6, &f),
+	    WIRE_REFUSED);
+	assert_int_equal(wire_read_group(200, STR("{\"results\":[{\"error\":"
+	    "\"UNIQUE constraint failed: op.op_id\"}]}"), 6, &f), WIRE_DONE_BEFORE);
+	assert_int_equal(wire_read_group(503, STR("leader not found"), 6, &f), WIRE_RETRY);
+	assert_int_equal(wire_read_group(400, STR("what"), 6, &f), WIRE_REFUSED);
+}
+
 static const struct {
 	int status;
 	const char *body;
@@ -232,6 +258,7 @@ int main(void)
 		cmocka_unit_test(values_become_parameters_or_hex),
 		cmocka_unit_test(a_wrong_number_of_values_is_a_fault),
 		cmocka_unit_test(a_batch_has_its_op_id_and_guards),
+		cmocka_unit_test(a_group_has_all_op_ids_and_one_of_its_own),
 		cmocka_unit_test(every_answer_to_a_batch_has_its_meaning),
 		cmocka_unit_test(rows_are_read_exactly),
 		cmocka_unit_test(what_is_no_row_is_refused),
