@@ -152,7 +152,7 @@ enum err house_start(struct house *h, struct fail *f)
 	for (size_t i = 0; i < h->n; i++)
 		worker_go(h->workers[i]);
 	for (int k = 0; k < LISTENERS; k++)
-		log_info("listening", LOG_Z("listener", h->listeners[k].name),
+		log_announce("listening", LOG_Z("listener", h->listeners[k].name),
 		    LOG_Z("address", h->listeners[k].address));
 	return OK;
 }

@@ -96,10 +96,14 @@ void log_format(struct buf *out, int64_t wall, enum log_level level, const char 
 
 void log_emit(enum log_level level, const char *msg, const struct log_field *fields)
 {
+	if (log_enabled(level))
+		log_write(level, msg, fields);
+}
+
+void log_write(enum log_level level, const char *msg, const struct log_field *fields)
+{
 	struct buf b;
 
-	if (!log_enabled(level))
-		return;
 	buf_init(&b, 64 * 1024);
 	log_format(&b, clock_wall(), level, msg, fields);
 	/* a log that can't be written has nowhere to say so */

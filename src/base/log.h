@@ -41,6 +41,10 @@ struct log_field {
 void log_configure(enum log_level level, bool text);
 bool log_enabled(enum log_level level);
 void log_emit(enum log_level level, const char *msg, const struct log_field *fields);
+/* A line of level info that is written whatever the level is: what a supervisor waits for. */
+#define log_announce(msg, ...) \
+	log_write(LOG_INFO, (msg), (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(,) { NULL } })
+void log_write(enum log_level level, const char *msg, const struct log_field *fields);
 /* A failure with its code and text; level error. */
 void log_fail(const char *msg, const struct fail *f);
 /* Appends one line (with its newline) to `out` instead of writing it: for writers that gather many
