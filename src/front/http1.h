@@ -4,7 +4,7 @@
  * api_start sees a request. A request that waits for its answer is at first only parked: it stays in
  * libmicrohttpd's hands, which asks again whenever it runs, and costs no system call. Asked too
  * often, it is suspended, and its socket watched for a client that leaves.
- * docs/decisions/front-http1.md tells the rest. One thread: the worker's. */
+ * docs/decisions/0010-front-http1.md tells the rest. One thread: the worker's. */
 #ifndef FRONT_HTTP1_H
 #define FRONT_HTTP1_H
 

@@ -1,0 +1,301 @@
+"""HTTP/2 as frames, against the running gateway: the error cases of RFC 9113, floods, and clients that
+neither read nor write. Each ends in a stream error, a GOAWAY or a closed connection; another client is
+served all the while."""
+import json
+import socket
+import struct
+
+import hpack
+import pytest
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, PRIORITY, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION = range(10)
+END_STREAM, END_HEADERS, ACK, PADDED = 1, 4, 1, 8
+PROTOCOL, FLOW, CLOSED, SIZE, REFUSED, COMPRESSION, CALM = 1, 3, 5, 6, 7, 9, 11
+
+
+def frame(kind, flags=0, stream=0, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def settings(*pairs):
+    return frame(SETTINGS, payload=b"".join(struct.pack(">HI", k, v) for k, v in pairs))
+
+
+class Client:
+    """Sends what it is told and keeps what comes."""
+
+    def __init__(self, port, first=settings()):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
+        self.buffer = b""
+        self.send(PREFACE + first)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.socket.close()
+
+    def send(self, data):
+        try:
+            self.socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # what it said before is what counts
+
+    def block(self, *fields, method="GET", path="/health"):
+        base = [(":method", method), (":scheme", "http"), (":path", path), (":authority", "h")]
+        return self.encoder.encode(base + list(fields))
+
+    def request(self, stream, *fields, flags=END_STREAM, **kw):
+        self.send(frame(HEADERS, flags | END_HEADERS, stream, self.block(*fields, **kw)))
+
+    def frames(self):
+        """Frames until the server closes."""
+        while True:
+            while len(self.buffer) < 9 or len(self.buffer) < 9 + int.from_bytes(self.buffer[:3], "big"):
+                try:
+                    part = self.socket.recv(65536)
+                except ConnectionResetError:
+                    return
+                if not part:
+                    return
+                self.buffer += part
+            n = int.from_bytes(self.buffer[:3], "big")
+            kind, flags = self.buffer[3], self.buffer[4]
+            stream = int.from_bytes(self.buffer[5:9], "big")
+            payload, self.buffer = self.buffer[9:9 + n], self.buffer[9 + n:]
+            if kind == SETTINGS and not flags & ACK:
+                self.send(frame(SETTINGS, ACK))
+            yield kind, flags, stream, payload
+
+    def response(self, stream):
+        """(headers, body) of a stream; or (None, error code) when it was reset."""
+        headers, body = {}, b""
+        for kind, flags, on, payload in self.frames():
+            if kind == HEADERS:
+                fields = dict(self.decoder.decode(payload))
+                if on == stream:
+                    headers.update(fields)
+            if on != stream:
+                continue
+            if kind == DATA:
+                body += payload
+            if kind == RST:
+                return None, struct.unpack(">I", payload)[0]
+            if flags & END_STREAM and kind in (DATA, HEADERS):
+                return headers, body
+        raise EOFError("the server closed the connection")
+
+    def goaway(self):
+        """The error code of the GOAWAY; the connection must then be closed. None: closed without one."""
+        code = None
+        for kind, _, _, payload in self.frames():
+            if kind == GOAWAY:
+                code = struct.unpack(">I", payload[4:8])[0]
+        return code
+
+
+@pytest.fixture
+def port(gateway):
+    replica = gateway(config={"timeouts.header": "1s", "timeouts.body": "1s"}).replicas[0]
+    yield replica.port("grpc")
+    with Client(replica.port("grpc")) as c:  # whatever a test did: others are served
+        c.request(1)
+        assert c.response(1)[0][":status"] == "200"
+
+
+def test_http_api_over_http2(port):
+    with Client(port) as c:
+        c.request(1)
+        headers, body = c.response(1)
+        assert headers[":status"] == "200" and json.loads(body)["status"] == "ok"
+        assert headers["content-length"] == str(len(body)) and headers["date"] and headers["x-correlation-id"]
+        c.request(3, path="/nothing")
+        headers, body = c.response(3)
+        assert headers[":status"] == "404"
+        assert json.loads(body)["request_id"] == headers["x-correlation-id"]
+        c.request(5, method="HEAD")
+        headers, body = c.response(5)
+        assert headers[":status"] == "200" and body == b""
+        c.request(7, ("content-type", "application/json"), method="POST", path="/v1/auth/signin", flags=0)
+        c.send(frame(DATA, PADDED, 7, b"\x03{}\0\0\0") + frame(DATA, END_STREAM, 7))
+        assert c.response(7)[0][":status"] == "400"
+
+
+CONNECTION_ERRORS = [
+    ("no SETTINGS first", None, frame(PING, payload=b"12345678"), PROTOCOL),
+    ("DATA on stream 0", settings(), frame(DATA, payload=b"x"), PROTOCOL),
+    ("DATA on idle stream", settings(), frame(DATA, 0, 1, b"x"), PROTOCOL),
+    ("RST_STREAM on idle stream", settings(), frame(RST, 0, 1, b"\0\0\0\x08"), PROTOCOL),
+    ("HEADERS on stream 0", settings(), frame(HEADERS, 5, 0, b"\x82"), PROTOCOL),
+    ("HEADERS on even stream", settings(), frame(HEADERS, 5, 2, b"\x82"), PROTOCOL),
+    ("PUSH_PROMISE", settings(), frame(PUSH, 4, 1, b"\0\0\0\x02\x82"), PROTOCOL),
+    ("CONTINUATION alone", settings(), frame(CONTINUATION, 4, 1, b"\x82"), PROTOCOL),
+    ("frame between HEADERS and CONTINUATION", settings(),
+     frame(HEADERS, 1, 1, b"\x82") + frame(PING, payload=b"12345678"), PROTOCOL),
+    ("frame too large", settings(), frame(DATA, 0, 1, b"x" * 16385), SIZE),
+    ("SETTINGS of odd size", settings(), frame(SETTINGS, payload=b"12345"), SIZE),
+    ("SETTINGS ack with payload", settings(), frame(SETTINGS, ACK, payload=b"123456"), SIZE),
+    ("SETTINGS on a stream", settings(), frame(SETTINGS, 0, 1), PROTOCOL),
+    ("ENABLE_PUSH 2", settings(), settings((2, 2)), PROTOCOL),
+    ("INITIAL_WINDOW_SIZE too large", settings(), settings((4, 2 ** 31)), FLOW),
+    ("MAX_FRAME_SIZE too small", settings(), settings((5, 100)), PROTOCOL),
+    ("PING of odd size", settings(), frame(PING, payload=b"1"), SIZE),
+    ("WINDOW_UPDATE by 0", settings(), frame(WINDOW, payload=b"\0\0\0\0"), PROTOCOL),
+    ("window overflow", settings(), frame(WINDOW, payload=b"\x7f\xff\xff\xff") * 2, FLOW),
+    ("GOAWAY on a stream", settings(), frame(GOAWAY, 0, 1, b"\0" * 8), PROTOCOL),
+    ("HPACK index out of range", settings(), frame(HEADERS, 5, 1, b"\xff\xff\xff\xff\x0f"), COMPRESSION),
+    ("HPACK bad Huffman", settings(), frame(HEADERS, 5, 1, b"\x82\x00\x81\xff\x81\xff"), COMPRESSION),
+    ("HPACK table size past the limit", settings(), frame(HEADERS, 5, 1, b"\x3f\xe1\xff\x03\x82"), COMPRESSION),
+    ("padding longer than the frame", settings(), frame(HEADERS, 5 | PADDED, 1, b"\xff\x82"), PROTOCOL),
+]
+
+
+def test_connection_errors(port):
+    faults = []
+    for name, first, data, expected in CONNECTION_ERRORS:
+        with Client(port, first if first is not None else b"") as c:
+            c.send(data)
+            try:
+                code = c.goaway()
+                if code != expected:
+                    faults.append(f"{name}: GOAWAY {code}, not {expected}")
+            except Exception as e:
+                faults.append(f"{name}: {e!r}")
+    assert not faults, "\n".join(faults)
+
+
+STREAM_ERRORS = [
+    ("connection-specific field", [("connection", "close")]),
+    ("transfer-encoding", [("transfer-encoding", "chunked")]),
+    ("te other than trailers", [("te", "gzip")]),
+    ("upper-case name", [("X-Upper", "a")]),
+    ("pseudo field behind others", [("a", "b"), (":path", "/x")]),
+    ("unknown pseudo field", [(":what", "x")]),
+    ("two paths", [(":path", "/x")]),
+    ("NUL in value", [("a", "b\0c")]),
+    ("LF in value", [("a", "b\nc")]),
+    ("blank in name", [("a b", "c")]),
+    ("another host", [("host", "other")]),
+    ("two lengths", [("content-length", "0"), ("content-length", "0")]),
+    ("length of a body that is not there", [("content-length", "5")]),
+]
+
+
+def test_malformed_requests_end_their_stream_only(port):
+    faults = []
+    with Client(port) as c:
+        c.encoder.huffman = False
+        stream = 1
+        for name, fields in STREAM_ERRORS:
+            c.request(stream, *fields)
+            headers, rest = c.response(stream)
+            if not (headers is None and rest == PROTOCOL) and not (headers and headers[":status"] == "400"):
+                faults.append(f"{name}: {headers} {rest!r}")
+            stream += 2
+        c.request(stream)
+        assert c.response(stream)[0][":status"] == "200"
+    assert not faults, "\n".join(faults)
+
+
+def test_longer_body_than_said(port):
+    with Client(port) as c:
+        c.request(1, ("content-type", "application/json"), ("content-length", "1"), method="POST",
+                  path="/v1/auth/signin", flags=0)
+        c.send(frame(DATA, END_STREAM, 1, b"{}"))
+        assert c.response(1) == (None, PROTOCOL)
+
+
+def test_limits(port):
+    with Client(port) as c:
+        c.request(1, *[("a", "b")] * 120)
+        assert c.response(1)[0][":status"] == "431"
+        c.request(3, ("a", "x" * 9000), ("b", "x" * 9000))
+        assert c.response(3)[0][":status"] == "431"
+        c.request(5, path="/" + "x" * 9000)
+        assert c.response(5)[0][":status"] == "414"
+        c.request(7, ("content-type", "application/json"), ("content-length", "9999999"), method="POST",
+                  path="/v1/auth/signin", flags=0)
+        headers, body = c.response(7)
+        assert headers[":status"] == "413" and json.loads(body)["code"] == "body_too_large"
+
+
+def test_body_that_grows_past_the_limit(port):
+    with Client(port) as c:
+        c.request(1, ("content-type", "application/json"), method="POST", path="/v1/auth/signin", flags=0)
+        c.send(frame(DATA, 0, 1, b" " * 16384) * 80)
+        headers, body = c.response(1)
+        assert headers[":status"] == "413" and json.loads(body)["code"] == "body_too_large"
+        # the rest is not wanted (RFC 9113, 8.1), and the connection goes on
+        assert next(struct.unpack(">I", p)[0] for k, _, s, p in c.frames() if k == RST and s == 1) == 0
+        c.request(3)
+        assert c.response(3)[0][":status"] == "200"
+
+
+FLOODS = [
+    ("PING", frame(PING, payload=b"12345678")),
+    ("SETTINGS", settings()),
+    ("PRIORITY", frame(PRIORITY, 0, 1, b"\0\0\0\0\x10")),
+    ("empty DATA", None),
+    ("rapid reset", None),
+    ("CONTINUATION", None),
+]
+
+
+@pytest.mark.parametrize("name,data", FLOODS, ids=[f[0] for f in FLOODS])
+def test_floods(port, name, data):
+    with Client(port) as c:
+        if name == "empty DATA":
+            c.request(1, ("content-type", "application/json"), method="POST", path="/v1/auth/signin", flags=0)
+            data = frame(DATA, 0, 1) * 50
+        elif name == "rapid reset":
+            for stream in range(1, 6001, 2):
+                c.send(frame(HEADERS, 5, stream, c.block()) + frame(RST, 0, stream, b"\0\0\0\x08"))
+            data = b""
+        elif name == "CONTINUATION":
+            c.send(frame(HEADERS, 1, 1, c.block()))
+            data = frame(CONTINUATION, 0, 1, b"\x40\x01a\x01b") * 20
+        for _ in range(500 if data else 0):
+            c.send(data * 10)
+        codes = [struct.unpack(">I", p[4:8])[0] for kind, _, _, p in c.frames() if kind == GOAWAY]
+        # reset by the server while we still sent: then the GOAWAY may be lost on the way
+        assert not codes or codes[-1] != 0
+
+
+def test_streams_past_the_limit_are_refused(port):
+    with Client(port) as c:
+        for i in range(200):
+            c.request(1 + 2 * i, ("content-type", "application/json"), method="POST", path="/v1/auth/signin",
+                      flags=0)
+        resets = [struct.unpack(">I", p)[0] for kind, _, _, p in take(c.frames(), 240) if kind == RST]
+        assert resets and set(resets) <= {REFUSED, 0}
+
+
+def take(frames, n):
+    for i, f in enumerate(frames):
+        yield f
+        if i + 1 == n or f[0] == GOAWAY:
+            return
+
+
+def test_slow_clients(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as s:  # never says anything
+        while s.recv(4096):
+            pass
+    with Client(port) as c:  # never ends its header block
+        c.send(frame(HEADERS, 0, 1, b"\x82"))
+        assert c.goaway() in (CALM, PROTOCOL)
+    with Client(port) as c:  # never ends its body
+        c.request(1, ("content-type", "application/json"), method="POST", path="/v1/auth/signin", flags=0)
+        headers, body = c.response(1)
+        assert headers[":status"] == "408" and json.loads(body)["code"] == "request_timeout"
+
+
+def test_goaway_on_drain(gateway):
+    g = gateway()
+    with Client(g.replicas[0].port("grpc")) as c:
+        c.request(1)
+        assert c.response(1)[0][":status"] == "200"
+        g.replicas[0].process.signal(15)
+        assert c.goaway() == 0
