@@ -126,6 +126,18 @@ struct wanted {
 	bool keys, roles, routes;
 };
 
+/* A document that can't be used leaves the last good one in force; without one it is an error. */
+static enum err load_routes(struct control *c, struct worker_snapshots *s, struct fail *f)
+{
+	enum err e = route_source_load(c->source, &s->routes, f);
+
+	if (e != E_ROUTING_INVALID || c->routes == NULL)
+		return e;
+	log_fail("the routing document can't be used; the last good one stays", f);
+	fail_clear(f);
+	return OK;
+}
+
 static enum err load(struct control *c, const struct wanted *want, struct worker_snapshots *s,
     struct fail *f)
 {
@@ -136,7 +148,7 @@ static enum err load(struct control *c, const struct wanted *want, struct worker
 	if (e == OK && want->roles)
 		e = role_set_load(c->store, &s->roles, f);
 	if (e == OK && want->routes)
-		e = route_source_load(c->source, &s->routes, f);
+		e = load_routes(c, s, f);
 	if (e != OK)
 		let_go(s);
 	return e;
@@ -221,6 +233,22 @@ static void fresh(void *ctx, int64_t seq, int64_t wall)
 	atomic_store_explicit(&c->fresh, true, memory_order_relaxed);
 }
 
+static enum err reload_routing(struct ctl *ctl, struct fail *f);
+
+/* On the thread that watches the routing file or bucket. */
+static void routing_changed(void *ctx)
+{
+	struct control *c = ctx;
+	struct fail f = { 0 };
+
+	if (reload_routing(&c->ctl, &f) == OK)
+		log_info("routing has changed", LOG_Z("source", c->config->routing_source));
+	else
+		log_fail("the routing source has changed, but can't be used; the last good document stays",
+		    &f);
+	fail_clear(&f);
+}
+
 enum err control_feed_start(struct control *c, struct worker *const *w, size_t n, struct fail *f)
 {
 	struct feed_config fc = { .nats_url = c->config->nats_url, .replica = c->ctl.replica,
@@ -232,6 +260,8 @@ enum err control_feed_start(struct control *c, struct worker *const *w, size_t n
 	c->nworkers = n;
 	e = feed_start(&c->feed, c->store, &fc, &h, f);
 	c->ctl.feed = c->feed;
+	if (e == OK && route_source_watch(c->source, routing_changed, c) != OK)
+		e = fail_set(f, E_NOMEM, "no thread for the routing source");
 	return e;
 }
 
@@ -244,6 +274,8 @@ void control_feed_stop(struct control *c)
 	if (c->feed != NULL)
 		feed_stop(c->feed);
 	c->feed = NULL;
+	if (c->source != NULL)
+		route_source_unwatch(c->source);
 }
 
 void control_forget_workers(struct control *c)
@@ -492,7 +524,8 @@ static enum err load_all(struct control *c, bool check, struct fail *f)
 {
 	struct wanted all = { true, true, true };
 	struct worker_snapshots s = { 0 };
-	enum err e = route_source_new(c->store, c->config->routing_source, &c->source, f);
+	enum err e = route_source_new(c->store, c->config->routing_source, c->config->nats_url,
+	    &c->source, f);
 
 	if (e == OK && !check)
 		e = iam_signing_key_ensure(c->store, c->seal, clock_wall(), f);
