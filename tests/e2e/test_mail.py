@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from harness.certs import Authority
-from harness.paths import ROOT, VARIANT
+from harness.paths import ROOT, VARIANT, program
 from harness.process import Process
 from harness.smtp import Smtp
 from harness.wait import until
@@ -19,19 +19,19 @@ QUICK = ["poll=50", "retry=100", "lease=2000", "timeout=1500"]
 
 
 class Mailer:
-    def __init__(self, directory):
+    def __init__(self, directory, store=None):
         self.directory = directory
-        self.store = f"sqlite:{directory / 'mail.db'}"
+        self.store = store or f"sqlite:{directory / 'mail.db'}"
         self.started = []
 
     def add(self, to="ada@example.test", kind="reset", n=1):
         tokens = [f"{TOKEN}{i}" for i in range(n)]
-        p = subprocess.run([MAILER, self.store, "add", kind, to, *tokens], capture_output=True, text=True,
+        p = subprocess.run([program(MAILER), self.store, "add", kind, to, *tokens], capture_output=True, text=True,
                            cwd=self.directory, timeout=30)
         assert p.returncode == 0, p.stderr
 
     def sender(self, url, *options, name="mailer", quick=True):
-        p = Process(f"{name}{len(self.started)}", [MAILER, self.store, "send", url, *(QUICK if quick else []), *options],
+        p = Process(f"{name}{len(self.started)}", [program(MAILER), self.store, "send", url, *(QUICK if quick else []), *options],
                     self.directory, cwd=self.directory)
         self.started.append(p)
         p.start()
@@ -238,7 +238,7 @@ def test_a_certificate_of_another_authority_or_name_is_refused(mailer, smtp, aut
     ("smtp://", "must be"), ("http://localhost", "must be"), ("smtp://localhost?x=y", "query"),
     ("spool:", "directory")])
 def test_urls_that_are_refused(mailer, bad, why):
-    p = subprocess.run([MAILER, mailer.store, "send", bad], capture_output=True, text=True, cwd=mailer.directory,
+    p = subprocess.run([program(MAILER), mailer.store, "send", bad], capture_output=True, text=True, cwd=mailer.directory,
                        timeout=20)
     assert p.returncode == 1 and why in p.stderr and "secret" not in p.stderr
 
@@ -263,17 +263,17 @@ def test_a_kill_before_the_server_has_answered_loses_nothing(mailer, smtp):
 
 def test_kills_in_a_stream_of_mail_lose_nothing(mailer, smtp):
     server = smtp()
-    total, kills = 120, 0
+    total, kills = 200, 0
     mailer.add(n=total)
     while not mailer.empty():
         sender = mailer.sender(url(server), "lease=300")
         seen = len(server.mails())
-        until(lambda: len(server.mails()) >= seen + 15 or mailer.empty())
+        until(lambda: len(server.mails()) >= seen + 5 or mailer.empty())
         sender.kill()
         kills += 1
     mails = server.mails()
     assert {m.text.split("token=")[1].split()[0] for m in mails} == {f"{TOKEN}{i}" for i in range(total)}
-    assert kills > 3 and len(mails) <= total + kills  # at most the one under way at each kill comes twice
+    assert kills > 1 and len(mails) <= total + kills  # at most the one under way at each kill comes twice
 
 
 def test_two_replicas_share_the_queue_and_send_nothing_twice(mailer, smtp):
@@ -285,6 +285,20 @@ def test_two_replicas_share_the_queue_and_send_nothing_twice(mailer, smtp):
     assert len(mails) == 100 and len({m.id for m in mails}) == 100
     for s in senders:
         assert '"msg":"mail sent"' in s.output()
+
+
+def test_replicas_on_rqlite_lose_nothing_with_the_leader(mailer, smtp, rqlite3):
+    server = smtp()
+    mailer.store = rqlite3.store_url
+    mailer.add(n=40)
+    for _ in range(2):
+        mailer.sender(url(server), "lease=10000")
+    until(lambda: len(server.mails()) >= 10)
+    rqlite3.kill_leader()
+    until(lambda: rqlite3.query("SELECT count(*) FROM mail") == [[0]], 60)
+    texts = [m.text.split("token=")[1].split()[0] for m in server.mails()]
+    assert set(texts) == {f"{TOKEN}{i}" for i in range(40)}
+    assert len(texts) <= 42  # those whose end could not be written before their lease was over
 
 
 def test_a_stop_hands_the_mail_under_way_back(mailer, smtp):

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "iam_fixture.h"
 #include "mail/letter.h"
 #include "mail/queue.h"
@@ -399,6 +400,44 @@ static void a_failing_store_claims_nothing(void **state)
 	assert_true(claim(t, &ann, NOW).found);
 }
 
+/* Whichever allocation fails, the write is whole or is not made. */
+static void without_memory_nothing_is_half_queued(void **state)
+{
+	struct iam *t = *state;
+	struct mail_templates *templates;
+	struct letterhead h = { .seal = t->seal, .from = STR("Gate <gate@example.test>"),
+		.link_base = STR("https://ui.test/reset") };
+	struct letter l = { .kind = MAIL_RESET, .to = STR("ada@example.test"), .token = STR(TOKEN) };
+	int failed = 0;
+
+	assert_int_equal(mail_templates_load(NULL, &templates, NULL), OK);
+	h.templates = templates;
+	for (long n = 1;; n++) {
+		struct arena a;
+		struct write w;
+		enum err e;
+
+		arena_init(&a, 1 << 20);
+		write_init(&w, &a, NOW);
+		heap_fail_after(n);
+		e = letter_add(&w, &h, &l, NULL);
+		if (e == OK)
+			e = w.err;
+		if (!heap_fail_after(0)) {
+			assert_int_equal(e, OK);
+			assert_int_equal(w.n, 1);
+			arena_release(&a);
+			break;
+		}
+		failed++;
+		assert_int_equal(e, E_NOMEM);
+		assert_int_equal(w.n, 0);
+		arena_release(&a);
+	}
+	assert_true(failed > 5);
+	mail_templates_free(templates);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, iam_setup, iam_teardown)
 
 int main(void)
@@ -416,6 +455,7 @@ int main(void)
 		T(each_mail_is_claimed_by_one),
 		T(a_kill_loses_nothing),
 		T(a_failing_store_claims_nothing),
+		T(without_memory_nothing_is_half_queued),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
