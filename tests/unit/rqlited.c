@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -43,15 +42,30 @@ static size_t on_body(char *p, size_t size, size_t n, void *ctx)
 	return buf_add(ctx, p, size * n) == OK ? size * n : 0;
 }
 
-/* GETs a path of the node; returns the status, 0 when there is no answer. */
-static long get(const struct rqlited_node *node, const char *path, struct buf *body)
+static void set_tls(CURL *c, const struct rqlited *cl)
 {
+	char path[96];
+
+	snprintf(path, sizeof path, "%s/ca.pem", cl->dir);
+	curl_easy_setopt(c, CURLOPT_CAINFO, path); /* copied */
+	snprintf(path, sizeof path, "%s/client.pem", cl->dir);
+	curl_easy_setopt(c, CURLOPT_SSLCERT, path);
+	snprintf(path, sizeof path, "%s/client.key", cl->dir);
+	curl_easy_setopt(c, CURLOPT_SSLKEY, path);
+}
+
+/* GETs a path of the node; returns the status, 0 when there is no answer. */
+static long get(const struct rqlited *cl, int i, const char *path, struct buf *body)
+{
+	const struct rqlited_node *node = &cl->node[i];
 	CURL *c = curl_easy_init();
 	char url[128];
 	long status = 0;
 
-	snprintf(url, sizeof url, "http://127.0.0.1:%d%s", node->http, path);
+	snprintf(url, sizeof url, "http%s://127.0.0.1:%d%s", cl->tls ? "s" : "", node->http, path);
 	curl_easy_setopt(c, CURLOPT_URL, url);
+	if (cl->tls)
+		set_tls(c, cl);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_PROXY, "");
 	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, 1000L);
@@ -61,11 +75,6 @@ static long get(const struct rqlited_node *node, const char *path, struct buf *b
 		curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_cleanup(c);
 	return status;
-}
-
-static void poll_again(void)
-{
-	nanosleep(&(struct timespec){ 0, 20000000 }, NULL);
 }
 
 static const char *binary(void)
@@ -88,9 +97,28 @@ static void show_log(const struct rqlited *c, int i)
 		print_error("node %d left no log\n", i);
 }
 
+struct args {
+	const char *v[32];
+	int n;
+};
+
+/* Up to a NULL. */
+static void add_args(struct args *a, ...)
+{
+	const char *one;
+	va_list ap;
+
+	va_start(ap, a);
+	while ((one = va_arg(ap, const char *)) != NULL)
+		a->v[a->n++] = one;
+	va_end(ap);
+	a->v[a->n] = NULL;
+}
+
 static void exec_node(const struct rqlited *c, int i, const char *path)
 {
-	char http[32], raft[32], id[16], data[96], log[96], join[32];
+	char http[32], raft[32], id[16], data[96], log[96], join[32], adv[32];
+	struct args arg;
 	int fd;
 
 	snprintf(http, sizeof http, "127.0.0.1:%d", c->node[i].http);
@@ -103,21 +131,33 @@ static void exec_node(const struct rqlited *c, int i, const char *path)
 	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	dup2(fd, 1);
 	dup2(fd, 2);
-	/* a node that has its files knows its peers: -join is ignored then */
-	execl(path, "rqlited", "-node-id", id, "-http-addr", http, "-raft-addr", raft,
+	arg = (struct args){ .n = 0 };
+	add_args(&arg, "rqlited", "-node-id", id, "-http-addr", http, "-raft-addr", raft,
 	    "-raft-timeout", "500ms", "-raft-election-timeout", "500ms",
-	    "-raft-leader-lease-timeout", "400ms", "-raft-log-level", "INFO",
-	    i > 0 ? "-join" : data, i > 0 ? join : NULL, data, NULL);
+	    "-raft-leader-lease-timeout", "400ms", "-raft-log-level", "INFO", NULL);
+	if (i > 0) /* a node that has its files knows its peers: ignored then */
+		add_args(&arg, "-join", join, NULL);
+	if (c->tls && chdir(c->dir) == 0)
+		add_args(&arg, "-http-ca-cert", "ca.pem", "-http-cert", "node.pem", "-http-key",
+		    "node.key", "-http-verify-client", NULL);
+	if (c->astray) {
+		snprintf(adv, sizeof adv, "127.0.0.1:%d", free_port());
+		add_args(&arg, "-http-adv-addr", adv, NULL);
+	}
+	add_args(&arg, data, NULL);
+	execv(path, (char **)arg.v);
 	_exit(127);
 }
 
 void rqlited_restart(struct rqlited *c, int i)
 {
-	const char *path = binary();
+	char *path = realpath(binary(), NULL);
 
+	assert_non_null(path);
 	c->node[i].pid = fork();
 	if (c->node[i].pid == 0)
 		exec_node(c, i, path);
+	free(path);
 	assert_true(c->node[i].pid > 0);
 }
 
@@ -128,7 +168,7 @@ void rqlited_wait_ready(struct rqlited *c, int i)
 	long status;
 
 	buf_init(&body, 1 << 20);
-	while ((status = get(&c->node[i], "/readyz", &body)) != 200 && clock_mono() < until)
+	while ((status = get(c, i, "/readyz", &body)) != 200 && clock_mono() < until)
 		poll_again();
 	buf_release(&body);
 	if (status != 200) {
@@ -137,25 +177,60 @@ void rqlited_wait_ready(struct rqlited *c, int i)
 	}
 }
 
-void rqlited_start(struct rqlited *c, int n)
+static void start(struct rqlited *c)
 {
-	size_t len;
+	size_t len = (size_t)snprintf(c->url, sizeof c->url, "rqlite:");
 
-	*c = (struct rqlited){ .n = n };
-	temp_make(c->dir);
-	len = (size_t)snprintf(c->url, sizeof c->url, "rqlite:");
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; i < c->n; i++) {
 		c->node[i].http = free_port();
 		c->node[i].raft = free_port();
-		len += (size_t)snprintf(c->url + len, sizeof c->url - len, "%shttp://127.0.0.1:%d",
-		    i > 0 ? "," : "", c->node[i].http);
+		len += (size_t)snprintf(c->url + len, sizeof c->url - len, "%shttp%s://127.0.0.1:%d",
+		    i > 0 ? "," : "", c->tls ? "s" : "", c->node[i].http);
 	}
 	rqlited_restart(c, 0);
 	rqlited_wait_ready(c, 0);
-	for (int i = 1; i < n; i++)
+	for (int i = 1; i < c->n; i++)
 		rqlited_restart(c, i);
-	for (int i = 1; i < n; i++)
+	for (int i = 1; i < c->n; i++)
 		rqlited_wait_ready(c, i);
+}
+
+static void make_certificates(const struct rqlited *c)
+{
+	char cmd[1400];
+
+	snprintf(cmd, sizeof cmd, "cd %s && exec 2>/dev/null &&"
+	    " K='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes' &&"
+	    " openssl req -x509 $K -keyout ca.key -out ca.pem -subj /CN=test-ca -days 2 &&"
+	    " printf 'subjectAltName=IP:127.0.0.1\\nextendedKeyUsage=serverAuth,clientAuth\\n' >ext &&"
+	    " for who in node client; do"
+	    " openssl req $K -keyout $who.key -out $who.csr -subj /CN=$who &&"
+	    " openssl x509 -req -in $who.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2"
+	    " -extfile ext -out $who.pem || exit 1; done", c->dir);
+	if (system(cmd) != 0)
+		fail_msg("openssl made no certificates: run `make deps`");
+}
+
+void rqlited_start(struct rqlited *c, int n)
+{
+	*c = (struct rqlited){ .n = n };
+	temp_make(c->dir);
+	start(c);
+}
+
+void rqlited_start_tls(struct rqlited *c, int n)
+{
+	*c = (struct rqlited){ .n = n, .tls = true };
+	temp_make(c->dir);
+	make_certificates(c);
+	start(c);
+}
+
+void rqlited_start_astray(struct rqlited *c, int n)
+{
+	*c = (struct rqlited){ .n = n, .astray = true };
+	temp_make(c->dir);
+	start(c);
 }
 
 void rqlited_kill(struct rqlited *c, int i)
@@ -193,7 +268,7 @@ static int leader_of(const struct rqlited *c, int i)
 	int leader = -1;
 
 	buf_init(&body, 1 << 20);
-	if (get(&c->node[i], "/nodes", &body) == 200)
+	if (get(c, i, "/nodes", &body) == 200)
 		nodes = json_loadb(body.p, body.n, 0, NULL);
 	json_object_foreach(nodes, id, node)
 		if (json_is_true(json_object_get(node, "leader")))

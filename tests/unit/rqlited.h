@@ -18,10 +18,15 @@ struct rqlited {
 	int n;
 	struct rqlited_node node[RQLITED_MAX];
 	char url[512]; /* "rqlite:http://127.0.0.1:p,..." of all nodes */
+	bool astray;
+	bool tls;      /* https; dir has ca.pem, client.pem and client.key, and the nodes insist on them */
 };
 
 /* Starts n nodes and waits until all have joined and one leads. Fails the running test otherwise. */
 void rqlited_start(struct rqlited *c, int n);
+void rqlited_start_tls(struct rqlited *c, int n);
+/* The nodes tell clients HTTP addresses at which nobody is. */
+void rqlited_start_astray(struct rqlited *c, int n);
 void rqlited_stop(struct rqlited *c);
 /* The index of the node that leads, by what a majority says; waits for one, fails the test after 30 s. */
 int rqlited_leader(struct rqlited *c);

@@ -32,6 +32,9 @@ void fixture_exec(struct store *s, struct store_stmt st);
 /* The integer that one statement yields (linearizable). */
 int64_t fixture_int(struct store *s, struct store_stmt st);
 
+/* Between two looks at a condition that is waited for: a millisecond. */
+void poll_again(void);
+
 #define assert_ok(e_, f_) assert_ok_at((e_), (f_), __FILE__, __LINE__)
 void assert_ok_at(enum err e, const struct fail *f, const char *file, int line);
 

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -87,7 +86,7 @@ static void wait_for(const char *what, atomic_int *count, int at_least)
 	int64_t until = clock_mono() + PATIENCE;
 
 	while (*count < at_least && clock_mono() < until)
-		nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+		poll_again();
 	if (*count < at_least)
 		fail_msg("%s: %d of %d after %d s", what, *count, at_least,
 		    (int)(PATIENCE / CLOCK_SEC));
@@ -318,7 +317,7 @@ static void wait_connected(struct replica *r, bool want)
 	struct feed_stats st;
 
 	do {
-		nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+		poll_again();
 		feed_stats(r->feed, &st);
 	} while (st.nats_connected != want && clock_mono() < until);
 	if (st.nats_connected != want)

@@ -1,4 +1,4 @@
-/* Migrations: order, checksums, refusals, two migrators at once, kill -9 at any point, and
+/* Migrations, on both engines: order, checksums, refusals, migrators at once, kill -9 at any point, and
  * schema/schema.sql. UPDATE_SCHEMA=1 in the environment rewrites that file. */
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "rqlited.h"
 #include "store/migrate.h"
 #include "store_fixture.h"
 
@@ -28,11 +29,47 @@ static const struct migration three[] = {
 	{ 0 },
 };
 
+static struct rqlited cluster;
+static bool on_rqlite;
+
+#define S(...) ((struct store_stmt)STMT(__VA_ARGS__))
+
+static void drop_all(struct fixture *x)
+{
+	struct store_stmt q = STMT("SELECT 'DROP TABLE ' || name FROM sqlite_schema"
+	    " WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"), drop[128];
+	struct store_rows r;
+	struct fail f = { 0 };
+
+	assert_ok(store_read(x->store, STORE_LINEAR, &q, 1, &x->arena, &r, &f), &f);
+	assert_true(r.nrows < 128);
+	for (size_t i = 0; i < r.nrows; i++)
+		drop[i] = (struct store_stmt){ .sql = store_str(&r, i, 0).p, .expect = STORE_ANY };
+	/* op and guard are among them; the next write makes them again */
+	if (r.nrows > 0)
+		assert_ok(fixture_write(x->store, drop, r.nrows, &f), &f);
+	arena_clear(&x->arena);
+}
+
+/* A store without a table. */
+static void fresh(struct fixture *x)
+{
+	if (!on_rqlite) {
+		fixture_sqlite(x);
+		return;
+	}
+	*x = (struct fixture){ 0 };
+	snprintf(x->url, sizeof x->url, "%s", cluster.url);
+	arena_init(&x->arena, 64 << 20);
+	fixture_reopen(x);
+	drop_all(x);
+}
+
 static int setup(void **state)
 {
 	struct fixture *x = calloc(1, sizeof *x);
 
-	fixture_sqlite(x);
+	fresh(x);
 	*state = x;
 	return 0;
 }
@@ -52,7 +89,7 @@ static void applies_in_order_and_once(void **state)
 
 	assert_ok(migrate_up(x->store, three, 77, &applied, &f), &f);
 	assert_int_equal(applied, 3);
-	assert_int_equal(fixture_int(x->store, (struct store_stmt)STMT("SELECT sum(x) FROM a")),
+	assert_int_equal(fixture_int(x->store, S("SELECT sum(x) FROM a")),
 	    1 + 2 + 0 + 3 + 40);
 	assert_ok(migrate_up(x->store, three, 78, &applied, &f), &f);
 	assert_int_equal(applied, 0);
@@ -120,9 +157,9 @@ static void a_bad_migration_leaves_nothing(void **state)
 	assert_int_equal(migrate_up(x->store, bad, 1, &applied, &f), E_SCHEMA);
 	assert_int_equal(applied, 1);
 	assert_non_null(strstr(f.text, "migration 0002 (bad), statement 2: no such table: nowhere"));
-	assert_int_equal(fixture_int(x->store, (struct store_stmt)STMT(
+	assert_int_equal(fixture_int(x->store, S(
 	    "SELECT count(*) FROM sqlite_schema WHERE name = 'b'")), 0);
-	assert_int_equal(fixture_int(x->store, (struct store_stmt)STMT(
+	assert_int_equal(fixture_int(x->store, S(
 	    "SELECT count(*) FROM schema_migrations")), 1);
 }
 
@@ -197,7 +234,7 @@ static int64_t time_of_a_run(const struct migration *list)
 	int64_t start;
 	int status;
 
-	fixture_sqlite(&x);
+	fresh(&x);
 	store_close(x.store);
 	x.store = NULL;
 	start = clock_mono();
@@ -213,11 +250,11 @@ static void a_kill_leaves_either_side_of_a_migration(void **state)
 {
 	struct migration *list = many_make();
 	int64_t whole = time_of_a_run(list);
-	int killed = 0, middle = 0;
+	int killed = 0, middle = 0, rounds = on_rqlite ? 12 : 40;
 
 	(void)state;
-	for (int i = 0; i < 40; i++) {
-		int64_t after = whole * i / 36;
+	for (int i = 0; i < rounds; i++) {
+		int64_t after = whole * i * 11 / (10 * rounds);
 		struct timespec nap = { after / CLOCK_SEC, after % CLOCK_SEC * 1000 };
 		struct migration_status *st;
 		struct fail f = { 0 };
@@ -226,11 +263,11 @@ static void a_kill_leaves_either_side_of_a_migration(void **state)
 		int status;
 		pid_t pid;
 
-		fixture_sqlite(&x);
+		fresh(&x);
 		store_close(x.store);
 		x.store = NULL;
 		pid = migrate_in_child(x.url, list);
-		nanosleep(&nap, NULL); /* the point of the kill, not a wait for anything */
+		nanosleep(&nap, NULL); /* the point of the kill (lint: poll) */
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
 		killed += WIFSIGNALED(status);
@@ -243,7 +280,7 @@ static void a_kill_leaves_either_side_of_a_migration(void **state)
 		assert_many_applied(x.store, list);
 		fixture_release(&x);
 	}
-	print_message("killed %d of 40 runs, %d of them between migrations\n", killed, middle);
+	print_message("killed %d of %d runs, %d of them between migrations\n", killed, rounds, middle);
 	assert_true(killed > 0 && middle > 0);
 	many_free(list);
 }
@@ -365,6 +402,21 @@ static void embedded_migrations_are_in_order(void **state)
 	assert_true(last > 0);
 }
 
+static int rqlite_up(void **state)
+{
+	(void)state;
+	on_rqlite = true;
+	rqlited_start(&cluster, 3);
+	return 0;
+}
+
+static int rqlite_down(void **state)
+{
+	(void)state;
+	rqlited_stop(&cluster);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,5 +431,6 @@ int main(void)
 		cmocka_unit_test(embedded_migrations_are_in_order),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests_name("sqlite", tests, NULL, NULL) +
+	    cmocka_run_group_tests_name("rqlite", tests, rqlite_up, rqlite_down);
 }

@@ -13,7 +13,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -105,7 +104,7 @@ static void wait_for_acknowledged(int more)
 	int from = acknowledged;
 
 	while (acknowledged < from + more && clock_mono() < until)
-		nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+		poll_again();
 	assert_true(acknowledged >= from + more);
 }
 
@@ -264,6 +263,51 @@ static void nobody_there_is_told_in_time(void **state)
 	assert_int_equal(store_open(&s, &c, &f), E_CONFIG);
 }
 
+static void a_leader_at_an_address_that_is_none_is_reached_through_others(void **state)
+{
+	struct rqlited astray;
+	struct store *s;
+	char url[64];
+
+	(void)state;
+	rqlited_start_astray(&astray, 2);
+	snprintf(url, sizeof url, "rqlite:http://127.0.0.1:%d",
+	    astray.node[1 - rqlited_leader(&astray)].http);
+	s = open_url(url, 0);
+	fixture_exec(s, S("CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT"));
+	fixture_exec(s, S("INSERT INTO t (id) VALUES (7)"));
+	assert_int_equal(fixture_int(s, S("SELECT id FROM t")), 7);
+	store_close(s);
+	rqlited_stop(&astray);
+}
+
+static void mutual_tls_is_spoken(void **state)
+{
+	struct store_config c = { .timeout_us = CLOCK_SEC };
+	char ca[96], cert[96], key[96];
+	struct rqlited tls;
+	struct store *s;
+	struct fail f = { 0 };
+
+	(void)state;
+	rqlited_start_tls(&tls, 1);
+	snprintf(ca, sizeof ca, "%s/ca.pem", tls.dir);
+	snprintf(cert, sizeof cert, "%s/client.pem", tls.dir);
+	snprintf(key, sizeof key, "%s/client.key", tls.dir);
+	c.url = tls.url;
+	assert_int_equal(store_open(&s, &c, &f), E_STORE_UNAVAILABLE); /* whose certificate is that? */
+	c.ca = ca;
+	assert_int_equal(store_open(&s, &c, &f), E_STORE_UNAVAILABLE); /* who are we? */
+	c.cert = cert;
+	c.key = key;
+	assert_ok(store_open(&s, &c, &f), &f);
+	fixture_exec(s, S("CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT"));
+	fixture_exec(s, S("INSERT INTO t (id) VALUES (7)"));
+	assert_int_equal(fixture_int(s, S("SELECT id FROM t")), 7);
+	store_close(s);
+	rqlited_stop(&tls);
+}
+
 /* ---- a proxy that loses answers ------------------------------------------------------------- */
 
 /* Each connection carries one request to the leader, then ends. `eat`: how many answers to keep;
@@ -322,7 +366,7 @@ static void pass_one(int client)
 	if (n > 0 && proxy.hold > 0 && proxy.hold-- > 0) {
 		proxy.held++;
 		while (!proxy.release)
-			nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+			poll_again();
 	}
 	up = n > 0 ? connect_to(proxy.upstream) : -1;
 	if (up < 0)
@@ -537,6 +581,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_follower_alone_is_enough_to_be_told_of),
 		T(nobody_there_is_told_in_time),
+		T(a_leader_at_an_address_that_is_none_is_reached_through_others),
+		T(mutual_tls_is_spoken),
 		T(the_same_op_id_is_done_once),
 		T(a_lost_answer_is_asked_for_again),
 		T(a_lost_refusal_stays_a_refusal),
