@@ -1,6 +1,7 @@
 #include "upstream/dial.h"
 
 #include <errno.h>
+#include <gnutls/gnutls.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
@@ -10,6 +11,7 @@
 #include "base/heap.h"
 #include "base/loop.h"
 #include "upstream/resolver.h"
+#include "upstream/tls.h"
 
 struct dial {
 	struct loop_fd io;
@@ -18,6 +20,7 @@ struct dial {
 	struct resolver *resolver;
 	struct resolver_wait wait;
 	struct dial_to to;
+	struct wire wire; /* with a session: shaking hands */
 	struct addresses as;
 	size_t next; /* address to try */
 	enum err result; /* of what ended before dial_start returned */
@@ -31,6 +34,9 @@ static void drop_socket(struct dial *d)
 	if (d->io.fd < 0)
 		return;
 	loop_del(d->loop, &d->io);
+	if (d->wire.tls != NULL)
+		gnutls_deinit(d->wire.tls);
+	d->wire.tls = NULL;
 	close(d->io.fd);
 	d->io.fd = -1;
 }
@@ -51,6 +57,7 @@ static void finish(struct dial *d, enum err e)
 
 	if (e == OK) {
 		loop_del(d->loop, &d->io);
+		w = d->wire;
 		w.fd = d->io.fd;
 		d->io.fd = -1;
 	}
@@ -102,22 +109,55 @@ static bool next_address(struct dial *d)
 	return false;
 }
 
-static void connect_cb(struct loop_fd *fd, uint32_t events)
+static bool connected(struct dial *d)
 {
-	struct dial *d = (struct dial *)((char *)fd - offsetof(struct dial, io));
 	socklen_t len = sizeof(int);
 	int error = 0;
 
-	(void)events;
-	if (d->ended)
-		return;
-	if (getsockopt(fd->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0) {
-		finish(d, OK);
-		return;
-	}
+	return getsockopt(d->io.fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0;
+}
+
+static void give_up_address(struct dial *d)
+{
 	drop_socket(d);
 	if (!next_address(d))
 		finish(d, E_UPSTREAM_FAILED);
+}
+
+static void shake_hands(struct dial *d)
+{
+	switch (upstream_tls_handshake(d->wire.tls, d->to.host, d->to.h2)) {
+	case TLS_DONE:
+		finish(d, OK);
+		break;
+	case TLS_AGAIN:
+		break;
+	case TLS_FAILED:
+		give_up_address(d);
+		break;
+	}
+}
+
+static void io_cb(struct loop_fd *fd, uint32_t events)
+{
+	struct dial *d = (struct dial *)((char *)fd - offsetof(struct dial, io));
+
+	if (d->ended)
+		return;
+	if (d->wire.tls != NULL) {
+		shake_hands(d);
+		return;
+	}
+	if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+		return;
+	if (!connected(d))
+		give_up_address(d);
+	else if (d->to.tls == NULL)
+		finish(d, OK);
+	else if (upstream_tls_session(d->to.tls, fd->fd, d->to.host, d->to.h2, &d->wire.tls) == OK)
+		shake_hands(d);
+	else
+		give_up_address(d);
 }
 
 static void timer_cb(struct loop_timer *t)
@@ -145,7 +185,7 @@ enum err dial_start(struct loop *loop, struct resolver *r, const struct dial_to 
 
 	if (d == NULL)
 		return E_NOMEM;
-	d->io = (struct loop_fd){ .fd = -1, .events = EPOLLOUT | EPOLLET, .cb = connect_cb };
+	d->io = (struct loop_fd){ .fd = -1, .events = EPOLLIN | EPOLLOUT | EPOLLET, .cb = io_cb };
 	d->timer.cb = timer_cb;
 	d->wait.cb = resolved_cb;
 	d->loop = loop;

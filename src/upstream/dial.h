@@ -1,8 +1,9 @@
-/* Making a connection to a node: resolve, connect to one address after another, within one time
- * limit. Worker thread. */
+/* Making a connection to a node: resolve, connect to one address after another, shake hands when TLS is
+ * wanted, within one time limit. Worker thread. */
 #ifndef UPSTREAM_DIAL_H
 #define UPSTREAM_DIAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -12,11 +13,14 @@
 struct dial;
 struct loop;
 struct resolver;
+struct upstream_tls;
 
 struct dial_to {
-	struct str host; /* kept by the caller until the callback */
+	struct str host; /* kept by the caller until the callback; ends in NUL */
 	uint16_t port;
 	int64_t timeout; /* microseconds, for everything */
+	struct upstream_tls *tls; /* NULL: plaintext */
+	bool h2;         /* what TLS is to agree on */
 };
 
 /* OK with a connected wire that the callee takes; E_UPSTREAM_FAILED; E_UPSTREAM_TIMEOUT. Never comes

@@ -68,7 +68,8 @@ static void dialled_cb(void *arg, enum err e, struct wire w)
 static bool dial_one(struct endpoint *ep)
 {
 	struct dialling *d = heap_zalloc(sizeof *d);
-	struct dial_to to = { ep->host, ep->port, ep->u->config.connect_timeout_us };
+	struct dial_to to = { ep->host, ep->port, ep->u->config.connect_timeout_us,
+		ep->tls ? ep->u->tls : NULL, ep->h2 };
 
 	if (d == NULL)
 		return false;

@@ -134,13 +134,15 @@ static enum err write_request(struct http1 *c, struct upstream_call *call)
 
 static bool written(const struct http1 *c)
 {
-	return c->rest.n == 0 && c->body.n == 0;
+	return c->rest.n == 0 && c->body.n == 0 && !c->wire.unflushed;
 }
 
 /* Goes on with what was kept. An error shows when reading. */
 static void write_rest(struct http1 *c)
 {
-	while (!written(c)) {
+	if (!wire_flush(&c->wire))
+		return;
+	while (c->rest.n > 0 || c->body.n > 0) {
 		struct iovec iov[2] = { { c->rest.p, c->rest.n }, { (char *)c->body.p, c->body.n } };
 		ssize_t k = wire_writev(&c->wire, iov, 2);
 		size_t of_head;
@@ -260,11 +262,11 @@ static void close_idle(struct endpoint *ep)
 		close_conn(ep->idle);
 }
 
-static void end_of_stream(struct http1 *c)
+static void end_of_stream(struct http1 *c, bool clean)
 {
 	struct upstream_call *call = c->call;
 
-	if (call->head_seen && response_eof(&call->resp) == RESPONSE_DONE) {
+	if (clean && call->head_seen && response_eof(&call->resp) == RESPONSE_DONE) {
 		end_well(c, false);
 		return;
 	}
@@ -285,15 +287,15 @@ static void read_answer(struct http1 *c, bool hangup)
 		if (n == WIRE_AGAIN)
 			return;
 		if (n <= 0) {
-			end_of_stream(c);
+			end_of_stream(c, n == 0);
 			return;
 		}
 		ex = feed(c, u->scratch, (size_t)n);
-	} while (ex == EX_ON && (n == UPSTREAM_SCRATCH || hangup));
+	} while (ex == EX_ON && (n == UPSTREAM_SCRATCH || hangup || c->wire.ended));
 	if (ex == EX_BAD)
 		end_badly(c, E_BAD_UPSTREAM);
 	else if (ex != EX_ON) /* a full buffer or a hang-up may hide bytes that nobody asked for */
-		end_well(c, ex == EX_REUSE && !hangup && n < UPSTREAM_SCRATCH);
+		end_well(c, ex == EX_REUSE && !hangup && !c->wire.ended && n < UPSTREAM_SCRATCH);
 }
 
 static void io_cb(struct loop_fd *fd, uint32_t events)
@@ -306,8 +308,8 @@ static void io_cb(struct loop_fd *fd, uint32_t events)
 		return;
 	if (c->call != NULL)
 		read_answer(c, (events & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0);
-	else
-		close_conn(c); /* idle: it ended, or it says what nobody asked for */
+	else if (wire_read(&c->wire, c->ep->u->scratch, 1) != WIRE_AGAIN)
+		close_conn(c); /* idle: it ended, or it says what nobody asked for; TLS itself may speak */
 }
 
 /* ---- as a carrier ------------------------------------------------------------------------------ */

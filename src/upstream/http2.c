@@ -372,13 +372,15 @@ static bool write_some(struct http2 *c)
 static void write_all(struct http2 *c)
 {
 	c->inside = true;
+	if (!wire_flush(&c->wire))
+		c->broken = true;
 	if (c->out.n > 0)
 		write_out(c, buf_str(&c->out));
-	while (c->out.n == 0 && !c->broken && write_some(c))
+	while (c->out.n == 0 && !c->wire.unflushed && !c->broken && write_some(c))
 		;
 	c->inside = false;
 	if (c->broken || (!nghttp2_session_want_read(c->session) &&
-	    !nghttp2_session_want_write(c->session) && c->out.n == 0))
+	    !nghttp2_session_want_write(c->session) && c->out.n == 0 && !c->wire.unflushed))
 		close_conn(c, E_UPSTREAM_FAILED);
 }
 
@@ -413,7 +415,7 @@ static void read_all(struct http2 *c, bool hangup)
 			c->broken = true;
 			e = E_BAD_UPSTREAM;
 		}
-	} while (!c->broken && (n == UPSTREAM_SCRATCH || hangup));
+	} while (!c->broken && (n == UPSTREAM_SCRATCH || hangup || c->wire.ended));
 	c->inside = false;
 	if (c->broken)
 		close_conn(c, e);
@@ -425,7 +427,7 @@ static void io_cb(struct loop_fd *fd, uint32_t events)
 {
 	struct http2 *c = (struct http2 *)((char *)fd - offsetof(struct http2, io));
 
-	if (events & EPOLLOUT && c->out.n > 0)
+	if (events & EPOLLOUT && (c->out.n > 0 || c->wire.unflushed))
 		will_write(c);
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		read_all(c, (events & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0);

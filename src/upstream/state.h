@@ -11,6 +11,7 @@ struct endpoint;
 struct http2;
 struct resolver;
 struct shard;
+struct upstream_tls;
 
 #define UPSTREAM_SCRATCH 65536
 #define UPSTREAM_MAX_OUT 131072 /* bytes of one head with a small body */
@@ -19,6 +20,7 @@ struct upstream {
 	struct upstream_config config;
 	struct loop *loop;
 	struct resolver *resolver;
+	struct upstream_tls *tls;
 	_Atomic(struct shard *) shards; /* all; only grows */
 	struct shard **buckets;
 	size_t nbuckets, nshards;

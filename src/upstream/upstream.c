@@ -6,6 +6,7 @@
 #include "upstream/http2.h"
 #include "upstream/resolver.h"
 #include "upstream/state.h"
+#include "upstream/tls.h"
 
 #define FOR_ENDPOINTS(u, s, ep) \
 	for (struct shard *s = atomic_load(&(u)->shards); s != NULL; s = atomic_load(&s->next)) \
@@ -45,6 +46,8 @@ enum err upstream_new(const struct upstream_config *c, struct loop *loop, struct
 	if (u->scratch != NULL)
 		e = resolver_new(loop, &u->resolver);
 	if (e == OK)
+		e = upstream_tls_new(c->ca, c->cert, c->key, &u->tls);
+	if (e == OK)
 		e = loop_timer_set(loop, &u->sweep, c->idle_timeout_us / 4 + 1);
 	if (e != OK) {
 		upstream_free(u);
@@ -67,6 +70,7 @@ void upstream_free(struct upstream *u)
 	loop_timer_clear(u->loop, &u->sweep);
 	loop_hook_del(u->loop, &u->hook);
 	resolver_free(u->resolver);
+	upstream_tls_free(u->tls);
 	shards_free(u);
 	calls_free(u);
 	buf_release(&u->out);

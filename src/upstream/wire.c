@@ -1,8 +1,68 @@
 #include "upstream/wire.h"
 
 #include <errno.h>
+#include <gnutls/gnutls.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* ---- TLS --------------------------------------------------------------------------------------- */
+
+static bool passing(ssize_t k)
+{
+	return k == GNUTLS_E_INTERRUPTED || (k < 0 && k != GNUTLS_E_AGAIN && !gnutls_error_is_fatal((int)k));
+}
+
+/* One record at a time until the socket is empty, as callers with edge-triggered events need it. */
+static ssize_t tls_read(struct wire *w, char *p, size_t n)
+{
+	size_t have = 0;
+	ssize_t k;
+
+	w->ended = false;
+	do {
+		k = gnutls_record_recv(w->tls, p + have, n - have);
+		if (k > 0)
+			have += (size_t)k;
+	} while ((k > 0 && have < n) || passing(k));
+	if (have == 0)
+		return k == 0 ? 0 : k == GNUTLS_E_AGAIN ? WIRE_AGAIN : WIRE_ERROR;
+	w->ended = k <= 0 && k != GNUTLS_E_AGAIN;
+	return (ssize_t)have;
+}
+
+static ssize_t tls_writev(struct wire *w, const struct iovec *iov, int n)
+{
+	size_t total = 0;
+
+	gnutls_record_cork(w->tls); /* head and body in as few records as possible */
+	for (int i = 0; i < n; i++)
+		for (size_t at = 0; at < iov[i].iov_len;) {
+			ssize_t k = gnutls_record_send(w->tls, (char *)iov[i].iov_base + at,
+			    iov[i].iov_len - at);
+
+			if (k < 0)
+				return WIRE_ERROR;
+			at += (size_t)k;
+			total += (size_t)k;
+		}
+	w->unflushed = true;
+	return wire_flush(w) ? (ssize_t)total : WIRE_ERROR;
+}
+
+bool wire_flush(struct wire *w)
+{
+	int k;
+
+	if (!w->unflushed)
+		return true;
+	do
+		k = gnutls_record_uncork(w->tls, 0);
+	while (k == GNUTLS_E_INTERRUPTED);
+	w->unflushed = k < 0;
+	return k >= 0 || k == GNUTLS_E_AGAIN;
+}
+
+/* ---- the socket -------------------------------------------------------------------------------- */
 
 static ssize_t outcome(ssize_t n)
 {
@@ -15,6 +75,8 @@ ssize_t wire_read(struct wire *w, void *p, size_t n)
 {
 	ssize_t k;
 
+	if (w->tls != NULL)
+		return tls_read(w, p, n);
 	do
 		k = recv(w->fd, p, n, 0);
 	while (k < 0 && errno == EINTR);
@@ -26,6 +88,8 @@ ssize_t wire_writev(struct wire *w, const struct iovec *iov, int n)
 	struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
 	ssize_t k;
 
+	if (w->tls != NULL)
+		return tls_writev(w, iov, n);
 	do
 		k = n == 1 ? send(w->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL) :
 			     sendmsg(w->fd, &m, MSG_NOSIGNAL);
@@ -35,7 +99,12 @@ ssize_t wire_writev(struct wire *w, const struct iovec *iov, int n)
 
 void wire_close(struct wire *w)
 {
+	if (w->tls != NULL) {
+		if (!w->unflushed)
+			(void)gnutls_bye(w->tls, GNUTLS_SHUT_WR);
+		gnutls_deinit(w->tls);
+	}
 	if (w->fd >= 0)
 		close(w->fd);
-	w->fd = -1;
+	*w = (struct wire){ .fd = -1 };
 }
