@@ -1,7 +1,6 @@
 #include "upstream/dial.h"
 
 #include <errno.h>
-#include <gnutls/gnutls.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
@@ -34,8 +33,7 @@ static void drop_socket(struct dial *d)
 	if (d->io.fd < 0)
 		return;
 	loop_del(d->loop, &d->io);
-	if (d->wire.tls != NULL)
-		gnutls_deinit(d->wire.tls);
+	tls_wire_free(d->wire.tls);
 	d->wire.tls = NULL;
 	close(d->io.fd);
 	d->io.fd = -1;
@@ -126,7 +124,7 @@ static void give_up_address(struct dial *d)
 
 static void shake_hands(struct dial *d)
 {
-	switch (upstream_tls_handshake(d->wire.tls, d->to.host, d->to.h2)) {
+	switch (tls_wire_handshake(d->wire.tls, d->to.host, d->to.h2)) {
 	case TLS_DONE:
 		finish(d, OK);
 		break;

@@ -1,7 +1,9 @@
 #include "upstream/tls.h"
 
+#include <errno.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <sys/socket.h>
 
 #include "base/heap.h"
 #include "base/log.h"
@@ -94,24 +96,54 @@ static int prepare(gnutls_session_t s, struct str host, bool h2)
 	return k;
 }
 
-enum err upstream_tls_session(struct upstream_tls *t, int fd, struct str host, bool h2,
-    struct gnutls_session_int **out)
+/* GnuTLS says "again" both when the socket is empty and when it has dealt with a message of its own (a
+ * session ticket), behind which there may be data. With edge-triggered events the difference matters. */
+static ssize_t pull(gnutls_transport_ptr_t arg, void *p, size_t n)
 {
-	gnutls_session_t s;
-	enum err e = t->trusts ? OK : load_ca(t, NULL);
+	struct tls_wire *w = arg;
+	ssize_t k = recv(w->fd, p, n, 0);
 
-	if (e != OK)
-		return e;
-	if (gnutls_init(&s, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) < 0)
-		return E_NOMEM;
-	if (gnutls_priority_set(s, t->priority) < 0 ||
-	    gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, t->cred) < 0 || prepare(s, host, h2) < 0) {
-		gnutls_deinit(s);
+	w->drained = k < 0 && errno == EAGAIN;
+	return k;
+}
+
+static ssize_t push(gnutls_transport_ptr_t arg, const giovec_t *iov, int n)
+{
+	struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
+
+	return sendmsg(((struct tls_wire *)arg)->fd, &m, MSG_NOSIGNAL);
+}
+
+enum err upstream_tls_session(struct upstream_tls *t, int fd, struct str host, bool h2,
+    struct tls_wire **out)
+{
+	enum err e = t->trusts ? OK : load_ca(t, NULL);
+	struct tls_wire *w = e == OK ? heap_zalloc(sizeof *w) : NULL;
+
+	if (w == NULL)
+		return e != OK ? e : E_NOMEM;
+	w->fd = fd;
+	if (gnutls_init(&w->session, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) < 0 ||
+	    gnutls_priority_set(w->session, t->priority) < 0 ||
+	    gnutls_credentials_set(w->session, GNUTLS_CRD_CERTIFICATE, t->cred) < 0 ||
+	    prepare(w->session, host, h2) < 0) {
+		tls_wire_free(w);
 		return E_NOMEM;
 	}
-	gnutls_transport_set_int(s, fd);
-	*out = s;
+	gnutls_transport_set_ptr(w->session, w);
+	gnutls_transport_set_pull_function(w->session, pull);
+	gnutls_transport_set_vec_push_function(w->session, push);
+	*out = w;
 	return OK;
+}
+
+void tls_wire_free(struct tls_wire *w)
+{
+	if (w == NULL)
+		return;
+	if (w->session != NULL)
+		gnutls_deinit(w->session);
+	heap_free(w);
 }
 
 /* ---- handshake --------------------------------------------------------------------------------- */
@@ -138,13 +170,15 @@ static bool speaks_h2(gnutls_session_t s)
 	    memcmp(alpn.data, "h2", 2) == 0;
 }
 
-enum tls_step upstream_tls_handshake(struct gnutls_session_int *s, struct str host, bool h2)
+enum tls_step tls_wire_handshake(struct tls_wire *w, struct str host, bool h2)
 {
+	gnutls_session_t s = w->session;
 	int k;
 
 	do
 		k = gnutls_handshake(s);
-	while (k < 0 && k != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(k));
+	while (k < 0 && !gnutls_error_is_fatal(k) && (k != GNUTLS_E_AGAIN ||
+	    (gnutls_record_get_direction(s) == 0 && !w->drained)));
 	if (k == GNUTLS_E_AGAIN)
 		return TLS_AGAIN;
 	if (k < 0) {

@@ -5,11 +5,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "upstream/tls.h"
+
 /* ---- TLS --------------------------------------------------------------------------------------- */
 
-static bool passing(ssize_t k)
+/* Whether to call again: interrupted, or busy with a message of its own. */
+static bool passing(const struct wire *w, ssize_t k)
 {
-	return k == GNUTLS_E_INTERRUPTED || (k < 0 && k != GNUTLS_E_AGAIN && !gnutls_error_is_fatal((int)k));
+	if (k == GNUTLS_E_AGAIN)
+		return !w->tls->drained;
+	return k < 0 && !gnutls_error_is_fatal((int)k);
 }
 
 /* One record at a time until the socket is empty, as callers with edge-triggered events need it. */
@@ -20,10 +25,10 @@ static ssize_t tls_read(struct wire *w, char *p, size_t n)
 
 	w->ended = false;
 	do {
-		k = gnutls_record_recv(w->tls, p + have, n - have);
+		k = gnutls_record_recv(w->tls->session, p + have, n - have);
 		if (k > 0)
 			have += (size_t)k;
-	} while ((k > 0 && have < n) || passing(k));
+	} while ((k > 0 && have < n) || passing(w, k));
 	if (have == 0)
 		return k == 0 ? 0 : k == GNUTLS_E_AGAIN ? WIRE_AGAIN : WIRE_ERROR;
 	w->ended = k <= 0 && k != GNUTLS_E_AGAIN;
@@ -34,10 +39,10 @@ static ssize_t tls_writev(struct wire *w, const struct iovec *iov, int n)
 {
 	size_t total = 0;
 
-	gnutls_record_cork(w->tls); /* head and body in as few records as possible */
+	gnutls_record_cork(w->tls->session); /* head and body in as few records as possible */
 	for (int i = 0; i < n; i++)
 		for (size_t at = 0; at < iov[i].iov_len;) {
-			ssize_t k = gnutls_record_send(w->tls, (char *)iov[i].iov_base + at,
+			ssize_t k = gnutls_record_send(w->tls->session, (char *)iov[i].iov_base + at,
 			    iov[i].iov_len - at);
 
 			if (k < 0)
@@ -56,7 +61,7 @@ bool wire_flush(struct wire *w)
 	if (!w->unflushed)
 		return true;
 	do
-		k = gnutls_record_uncork(w->tls, 0);
+		k = gnutls_record_uncork(w->tls->session, 0);
 	while (k == GNUTLS_E_INTERRUPTED);
 	w->unflushed = k < 0;
 	return k >= 0 || k == GNUTLS_E_AGAIN;
@@ -101,8 +106,8 @@ void wire_close(struct wire *w)
 {
 	if (w->tls != NULL) {
 		if (!w->unflushed)
-			(void)gnutls_bye(w->tls, GNUTLS_SHUT_WR);
-		gnutls_deinit(w->tls);
+			(void)gnutls_bye(w->tls->session, GNUTLS_SHUT_WR);
+		tls_wire_free(w->tls);
 	}
 	if (w->fd >= 0)
 		close(w->fd);

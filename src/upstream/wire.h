@@ -8,11 +8,11 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-struct gnutls_session_int;
+struct tls_wire;
 
 struct wire {
 	int fd; /* -1: none */
-	struct gnutls_session_int *tls; /* owned; handshake done. NULL: plaintext */
+	struct tls_wire *tls; /* owned; handshake done. NULL: plaintext */
 	bool ended;     /* TLS: the end was read behind data: read again */
 	bool unflushed; /* TLS: records wait for the socket */
 };

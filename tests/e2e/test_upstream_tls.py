@@ -1,0 +1,177 @@
+"""TLS and mTLS to nodes: whom the gateway trusts, whom it refuses, and what it shows of itself."""
+import http.server
+import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+
+from harness.certs import Authority
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    size = 20
+
+    def do_POST(self):
+        length = int(self.headers["content-length"])
+        self.rfile.read(length)
+        peer = self.connection.getpeercert()
+        self.server.peers.append(peer and peer["subject"][0][0][1])
+        body = b'"%s"' % (b"x" * (self.size - 2))
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.close_connection = self.path.endswith(("/close", "/cut"))
+        if not self.close_connection:
+            self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        if self.path.endswith("/close"):
+            self.connection.unwrap()  # close_notify; without it, "cut", the body may lack its end
+
+    def log_message(self, *args):
+        pass
+
+
+class HttpsNode(http.server.ThreadingHTTPServer):
+    def __init__(self, pair, client_ca=None, version=None):
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.peers, self.connections = [], 0
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*pair)
+        if client_ca:
+            self.context.load_verify_locations(client_ca)
+            self.context.verify_mode = ssl.CERT_REQUIRED
+        if version:
+            self.context.minimum_version = self.context.maximum_version = version
+        self.thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self.thread.start()
+
+    def get_request(self):
+        s, address = super().get_request()
+        self.connections += 1
+        return self.context.wrap_socket(s, server_side=True, do_handshake_on_connect=False), address
+
+    def handle_error(self, request, address):
+        pass  # refused handshakes are what some tests want
+
+    def stop(self):
+        self.shutdown()
+        self.thread.join()
+        self.server_close()
+
+
+@pytest.fixture
+def authority(tmp_path):
+    directory = tmp_path / "ca"
+    directory.mkdir()
+    return Authority(directory)
+
+
+@pytest.fixture
+def https(request):
+    def start(*args, **kw):
+        node = HttpsNode(*args, **kw)
+        request.addfinalizer(node.stop)
+        return node
+    return start
+
+
+class Setup:
+    def __init__(self, gateway, config):
+        self.gw = gateway(config=config)
+        self.token = self.gw.signin()["access_token"]
+        self.gw.admin("POST", "/admin/tenants", self.token, {"id": "acme", "name": "acme"})
+
+    def route(self, *urls):
+        self.gw.route(self.token, projection_placement={"acme": "p"}, projection_shards={"p": list(urls)})
+
+    def query(self, view="x", **kw):
+        return self.gw.call("POST", f"/v1/query/{view}", self.token, "acme", json={}, **kw)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_https(gateway, authority, https, version):
+    node = https(authority.issue("node", "DNS:localhost", "IP:127.0.0.1"), version=version)
+    s = Setup(gateway, {"upstream.ca": str(authority.cert), "workers": 1})
+    for host in ("localhost", "127.0.0.1"):
+        s.route(f"https://{host}:{node.server_address[1]}")
+        before = node.connections
+        for _ in range(5):
+            r = s.query()
+            assert r.status_code == 200 and len(r.content) == 20, r.text
+        assert node.connections == before + 1, "kept alive"
+        assert len(s.query("close").content) == 20, "the end of the body is the close_notify"
+        assert s.query("cut").status_code == 502
+
+
+def test_large_bodies(gateway, authority, https, monkeypatch):
+    monkeypatch.setattr(Answer, "size", 3_000_000)
+    node = https(authority.issue("node", "IP:127.0.0.1"))
+    s = Setup(gateway, {"upstream.ca": str(authority.cert)})
+    s.route(f"https://127.0.0.1:{node.server_address[1]}")
+    for view in ("x", "close", "x"):
+        r = s.gw.call("POST", f"/v1/query/{view}", s.token, "acme", json={"fill": "y" * 900_000})
+        assert r.status_code == 200 and len(r.content) == 3_000_000
+
+
+def test_whom_it_refuses(gateway, authority, https, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other")
+    s = Setup(gateway, {"upstream.ca": str(authority.cert)})
+    for why, pair, host in (
+        ("another name", authority.issue("name", "DNS:elsewhere"), "localhost"),
+        ("another address", authority.issue("address", "IP:127.0.0.2"), "127.0.0.1"),
+        ("a name where an address is dialled", authority.issue("dns", "DNS:localhost"), "127.0.0.1"),
+        ("another authority", other.issue("stranger", "IP:127.0.0.1"), "127.0.0.1"),
+    ):
+        node = https(pair)
+        s.route(f"https://{host}:{node.server_address[1]}")
+        r = s.query()
+        assert (r.status_code, r.json()["code"]) == (502, "upstream_unavailable"), why
+        assert not node.peers, why
+
+
+def test_mutual(gateway, authority, https):
+    node = https(authority.issue("node", "IP:127.0.0.1"), client_ca=authority.cert)
+    cert, key = authority.issue("gateway", "DNS:gateway")
+    s = Setup(gateway, {"upstream.ca": str(authority.cert), "upstream.cert": str(cert), "upstream.key": str(key)})
+    s.route(f"https://127.0.0.1:{node.server_address[1]}")
+    assert s.query().status_code == 200
+    assert node.peers == ["gateway"]
+    bare = Setup(gateway, {"upstream.ca": str(authority.cert)})
+    bare.route(f"https://127.0.0.1:{node.server_address[1]}")
+    assert bare.query().status_code == 502
+    assert len(node.peers) == 1
+
+
+def test_grpcs(gateway, authority, protos, request):
+    cert, key = authority.issue("node", "DNS:localhost")
+    credentials = grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())])
+    server = grpc.server(ThreadPoolExecutor(4))
+
+    def execute(message, context):
+        return protos.query.ExecuteQueryResponse(result=b'{"view":"%s"}' % message.view_type.encode())
+
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(
+        "projection.gateway.v1.QueryService", {"ExecuteQuery": grpc.unary_unary_rpc_method_handler(
+            execute, protos.query.ExecuteQueryRequest.FromString,
+            protos.query.ExecuteQueryResponse.SerializeToString)})])
+    port = server.add_secure_port("localhost:0", credentials)
+    server.start()
+    request.addfinalizer(lambda: server.stop(0).wait())
+    s = Setup(gateway, {"upstream.ca": str(authority.cert)})
+    s.route(f"grpcs://localhost:{port}")
+    for i in range(20):
+        r = s.query(f"v{i}")
+        assert r.status_code == 200 and r.json() == {"view": f"v{i}"}, r.text
+    s.route(f"grpcs://127.0.0.1:{port}")
+    assert s.query().status_code == 502
+
+
+def test_grpcs_needs_h2(gateway, authority, https):
+    node = https(authority.issue("node", "IP:127.0.0.1"))
+    s = Setup(gateway, {"upstream.ca": str(authority.cert)})
+    s.route(f"grpcs://127.0.0.1:{node.server_address[1]}")
+    assert s.query().status_code == 502
