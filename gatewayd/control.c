@@ -16,6 +16,7 @@
 #include "crypto/hasher.h"
 #include "crypto/keyring.h"
 #include "crypto/seal.h"
+#include "iam/audit.h"
 #include "iam/signing_key.h"
 #include "mail/sender.h"
 #include "metrics.h"
@@ -42,6 +43,7 @@ struct control {
 	struct store *store;
 	struct seal *seal;
 	struct hasher *hasher;
+	struct audit *audit;
 	struct pool *lane;
 	struct obs *obs;
 	struct obs_route *routes_table;
@@ -482,10 +484,10 @@ static void fill_ctl(struct control *c)
 	c->ctl.hasher = c->hasher;
 	c->ctl.obs = c->obs;
 	c->ctl.templates = c->post.templates;
+	c->ctl.audit = c->audit;
 	c->ctl.config = c->config;
 	c->ctl.issuer = str_c(c->config->auth_issuer);
 	c->ctl.audience = str_c(c->config->auth_audience);
-	c->ctl.replica = id_new(clock_wall());
 	c->ctl.keys = get_keys;
 	c->ctl.routes = get_routes;
 	c->ctl.write_metrics = write_metrics;
@@ -548,6 +550,7 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 	if (c == NULL)
 		return fail_set(f, E_NOMEM, "out of memory");
 	c->config = config;
+	c->ctl.replica = id_new(clock_wall());
 	pthread_mutex_init(&c->mu, NULL);
 	pthread_mutex_init(&c->publish_mu, NULL);
 	pthread_mutex_init(&c->stop_mu, NULL);
@@ -561,6 +564,8 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 		e = load_all(c, check, f);
 	if (e == OK)
 		e = new_lane(c);
+	if (e == OK && !check)
+		e = audit_new(c->store, c->ctl.replica, &c->audit);
 	if (e == OK)
 		fill_ctl(c);
 	if (e == OK && !check)
@@ -582,6 +587,7 @@ void control_free(struct control *c)
 		return;
 	pool_free(c->lane);
 	post_close(&c->post);
+	audit_free(c->audit);
 	hasher_free(c->hasher);
 	route_source_free(c->source);
 	keyring_unref(c->keys);

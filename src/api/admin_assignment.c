@@ -1,6 +1,7 @@
 /* /admin/assignments */
 #include <stddef.h>
 
+#include "api/audit_note.h"
 #include "api/bodies.h"
 #include "api/commit.h"
 #include "api/ctl.h"
@@ -229,6 +230,7 @@ enum err op_assignment_delete(struct ctl *c, struct request *r, struct fail *f)
 		e = etag_check(r, VERSION, f);
 	if (e != OK)
 		return e;
+	AUDIT_BEFORE(r, assignment_write, &as);
 	write_init(&w, &r->arena, clock_wall());
 	assignment_delete(&w, &as);
 	return commit(c, r, &w, f);

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "api/audit_note.h"
 #include "api/bodies.h"
 #include "api/commit.h"
 #include "api/ctl.h"
@@ -285,6 +286,7 @@ static enum err patch_once(struct ctl *c, struct request *r, const struct role_p
 		e = check_holds(c, r, &d, f);
 	if (e != OK)
 		return e;
+	AUDIT_BEFORE(r, role_write, was);
 	write_init(&w, &r->arena, clock_wall());
 	role_update(&w, d.id, d.version, p);
 	d.version++;
@@ -326,6 +328,7 @@ static enum err delete_once(struct ctl *c, struct request *r, struct fail *f)
 		e = etag_check(r, d->version, f);
 	if (e != OK)
 		return e;
+	AUDIT_BEFORE(r, role_write, d);
 	write_init(&w, &r->arena, clock_wall());
 	role_delete(&w, d->id, d->version);
 	e = commit(c, r, &w, f);

@@ -15,17 +15,13 @@
 #include "api/user_reply.h"
 #include "base/clock.h"
 #include "base/config.h"
+#include "iam/audit_record.h"
 #include "iam/principal.h"
 #include "iam/write.h"
 #include "routing/store_source.h"
 #include "routing/table.h"
 
 #define DOCUMENT_MAX (8u << 20)
-
-static bool in_store(const struct ctl *c)
-{
-	return strcmp(c->config->routing_source, "store") == 0;
-}
 
 /* Revision 0 when there is none yet. */
 static enum err current(struct ctl *c, struct request *r, struct route_revision *out, struct fail *f)
@@ -69,7 +65,7 @@ enum err op_routing_get(struct ctl *c, struct request *r, struct fail *f)
 	struct route_revision now;
 	enum err e;
 
-	if (!in_store(c))
+	if (!c->routing_in_store)
 		return snapshot_reply(c, r, f);
 	e = current(c, r, &now, f);
 	return e == OK ? document_reply(r, now.document, now.revision) : e;
@@ -316,7 +312,7 @@ out:
 
 static enum err refuse_elsewhere(const struct ctl *c, struct fail *f)
 {
-	return in_store(c) ? OK : fail_set(f, E_CONFLICT, "routing.source is %s: change it there",
+	return c->routing_in_store ? OK : fail_set(f, E_CONFLICT, "routing.source is %s: change it there",
 	    c->config->routing_source);
 }
 
@@ -334,8 +330,10 @@ enum err op_routing_put(struct ctl *c, struct request *r, struct fail *f)
 		e = wanted(r, &now, &doc, f);
 	if (e == OK)
 		e = check_revision(doc, now.revision, f);
-	if (e == OK)
+	if (e == OK) {
+		r->audit_before = audit_json(now.document, &r->arena);
 		e = put(c, r, doc, STR_NONE, f);
+	}
 	json_decref(doc);
 	return e;
 }
@@ -371,6 +369,7 @@ enum err op_routing_rollback(struct ctl *c, struct request *r, struct fail *f)
 		return fail_code(f, E_NOMEM);
 	}
 	json_object_set_new(doc, "revision", json_integer(now.revision + 1));
+	r->audit_before = audit_json(now.document, &r->arena);
 	e = put(c, r, doc, str_c(note), f);
 	json_decref(doc);
 	return e;

@@ -1,6 +1,7 @@
 /* /admin/service-accounts and their credentials */
 #include <stddef.h>
 
+#include "api/audit_note.h"
 #include "api/bodies.h"
 #include "api/commit.h"
 #include "api/ctl.h"
@@ -139,6 +140,7 @@ static enum err patch_once(struct ctl *c, struct request *r, const struct accoun
 		e = etag_check(r, sa.version, f);
 	if (e != OK)
 		return e;
+	AUDIT_BEFORE(r, account_write, &sa);
 	write_init(&w, &r->arena, clock_wall());
 	service_account_update(&w, sa.id, sa.version, &p);
 	if (p.set_name)
@@ -177,6 +179,7 @@ static enum err delete_once(struct ctl *c, struct request *r, struct fail *f)
 		e = etag_check(r, sa.version, f);
 	if (e != OK)
 		return e;
+	AUDIT_BEFORE(r, account_write, &sa);
 	write_init(&w, &r->arena, clock_wall());
 	service_account_delete(&w, sa.id, sa.version);
 	return commit(c, r, &w, f);

@@ -1,6 +1,7 @@
 /* /admin/tenants */
 #include <stddef.h>
 
+#include "api/audit_note.h"
 #include "api/bodies.h"
 #include "api/commit.h"
 #include "api/ctl.h"
@@ -119,6 +120,7 @@ static enum err patch_once(struct ctl *c, struct request *r, const struct tenant
 		e = etag_check(r, t.version, f);
 	if (e != OK || !b->name.set)
 		return e != OK ? e : tenant_reply(r, 200, &t);
+	AUDIT_BEFORE(r, tenant_write, &t);
 	write_init(&w, &r->arena, clock_wall());
 	tenant_rename(&w, t.id, t.version, b->name.v);
 	t.name = b->name.v;
@@ -152,6 +154,7 @@ static enum err delete_once(struct ctl *c, struct request *r, struct fail *f)
 		e = etag_check(r, t.version, f);
 	if (e != OK)
 		return e;
+	AUDIT_BEFORE(r, tenant_write, &t);
 	write_init(&w, &r->arena, clock_wall());
 	tenant_delete(&w, t.id, t.version);
 	e = commit(c, r, &w, f);

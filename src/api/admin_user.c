@@ -1,6 +1,7 @@
 /* /admin/users */
 #include <stddef.h>
 
+#include "api/audit_note.h"
 #include "api/bodies.h"
 #include "api/commit.h"
 #include "api/ctl.h"
@@ -189,6 +190,7 @@ static enum err patch_once(struct ctl *c, struct request *r, const struct user_c
 		e = etag_check(r, u.version, f);
 	if (e != OK)
 		return e;
+	AUDIT_BEFORE(r, user_write, &u);
 	write_init(&w, &r->arena, clock_wall());
 	e = apply_patch(r, b, w.now, &u, &p);
 	if (e != OK)
@@ -222,6 +224,7 @@ static enum err delete_once(struct ctl *c, struct request *r, struct fail *f)
 		e = etag_check(r, u.version, f);
 	if (e != OK)
 		return e;
+	AUDIT_BEFORE(r, user_write, &u);
 	write_init(&w, &r->arena, clock_wall());
 	user_delete(&w, u.id, u.version);
 	return commit(c, r, &w, f);

@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdatomic.h>
 
+#include "api/audit_note.h"
 #include "api/cors.h"
 #include "api/ctl.h"
 #include "api/idempotency.h"
@@ -421,8 +422,10 @@ static struct step authenticated(struct api *a, struct request *r, enum err e)
 
 	if (e == OK && r->auth.principal == NULL)
 		e = E_UNAUTHENTICATED;
-	if (e == OK)
+	if (e == OK) {
 		r->principal_id = str_c(r->auth.principal->id_text);
+		audit_watch(r);
+	}
 	if (e == OK)
 		e = authorize(a, r, &f);
 	if (e == OK)

@@ -1,6 +1,7 @@
 /* Signing up, in, on and out. */
 #include <stddef.h>
 
+#include "api/audit_note.h"
 #include "api/bodies.h"
 #include "api/commit.h"
 #include "api/ctl.h"
@@ -76,6 +77,7 @@ enum err op_auth_signup(struct ctl *c, struct request *r, struct fail *f)
 	e = commit(c, r, &w, f);
 	if (e != OK)
 		return e;
+	audit_event(c->audit, r, &u.id, u.email, OK);
 	j = request_json(r, 201);
 	jsonw_obj(&j);
 	jsonw_key(&j, "user");
@@ -146,6 +148,7 @@ static enum err open_session(struct ctl *c, struct request *r, const struct user
 	if (e != OK)
 		return e;
 	refresh_token_make(c->seal, s.id, 0, refresh);
+	audit_event(c->audit, r, &u->id, u->email, OK);
 	e = token_set_reply(c, r, &s, refresh, now, f);
 	secret_wipe(refresh, sizeof refresh);
 	return e;
@@ -197,8 +200,11 @@ enum err op_auth_refresh(struct ctl *c, struct request *r, struct fail *f)
 		return e;
 	e = session_rotate(c->store, c->seal, &limits, b.refresh_token.v, now, &r->arena, &s, token,
 	    &ended, f);
-	if (ended && feed_sync(c->feed, SYNC_TIMEOUT) != OK)
-		return fail_set(f, E_STATE_STALE, "the session has ended, but not yet everywhere");
+	if (ended) {
+		audit_event(c->audit, r, &s.principal, s.email, e);
+		if (feed_sync(c->feed, SYNC_TIMEOUT) != OK)
+			return fail_set(f, E_STATE_STALE, "the session has ended, but not yet everywhere");
+	}
 	if (e != OK)
 		return e;
 	e = token_set_reply(c, r, &s, token, now, f);

@@ -15,14 +15,17 @@ enum err ctl_write(struct ctl *c, const struct store_stmt *stmts, unsigned n, st
  * was written but does not hold yet, so that it never reports a revocation that is not. */
 #define SYNC_TIMEOUT (5 * CLOCK_SEC)
 
+enum err ctl_sync(struct ctl *c, struct fail *f)
+{
+	enum err e = feed_sync(c->feed, SYNC_TIMEOUT);
+
+	return e == OK ? OK : fail_set(f, e,
+	    "the change is stored, but this gateway could not apply it in time");
+}
+
 enum err ctl_write_sync(struct ctl *c, const struct store_stmt *stmts, unsigned n, struct fail *f)
 {
 	enum err e = ctl_write(c, stmts, n, f);
 
-	if (e != OK)
-		return e;
-	e = feed_sync(c->feed, SYNC_TIMEOUT);
-	if (e != OK)
-		fail_set(f, e, "the change is stored, but this gateway could not apply it in time");
-	return e;
+	return e == OK ? ctl_sync(c, f) : e;
 }

@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "base/str.h"
 
+struct audit;
 struct buf;
 struct config;
 struct feed;
@@ -34,6 +35,7 @@ struct ctl {
 	struct obs *obs;
 	const struct mail_templates *templates;
 	struct mail_sender *mail; /* see letters.h */
+	struct audit *audit; /* iam/audit.h; NULL: none is kept (tests) */
 	_Atomic(const struct config *) config; /* replaced by SIGHUP; old ones live until the end */
 	struct str issuer, audience;
 	struct id replica;
@@ -64,6 +66,8 @@ struct scope {
 /* Writes the batch with an op_id of its own, and returns when the change rows in it hold on every
  * worker of this replica. No change row among stmts: use ctl_write, which does not wait. */
 enum err ctl_write(struct ctl *c, const struct store_stmt *stmts, unsigned n, struct fail *f);
+/* The waiting alone: every change committed before the call holds on every worker of this replica. */
+enum err ctl_sync(struct ctl *c, struct fail *f);
 enum err ctl_write_sync(struct ctl *c, const struct store_stmt *stmts, unsigned n, struct fail *f);
 
 #endif

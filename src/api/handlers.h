@@ -99,4 +99,7 @@ enum err op_routing_reload(struct ctl *c, struct request *r, struct fail *f);
 /* openapi.c */
 enum err op_openapi(struct ctl *c, struct request *r, struct fail *f);
 
+/* admin_audit.c */
+enum err op_audit_list(struct ctl *c, struct request *r, struct fail *f);
+
 #endif

@@ -66,6 +66,7 @@ static enum err replay(struct ctl *c, struct request *r, const struct store_rows
 	    !str_eq(store_str(rows, 0, 1), str_n((const char *)x->body_hash, SHA256_LEN)))
 		return fail_code(f, E_IDEMPOTENCY_CONFLICT);
 	(void)request_json(r, (int)store_int(rows, 0, 2));
+	r->audited = true; /* when it was done */
 	if (store_is_null(rows, 0, 3))
 		return OK;
 	e = seal_open(c->seal, x->ad, store_str(rows, 0, 3), &r->reply.buf);

@@ -11,6 +11,8 @@ static const char *const tenant_query[] = { PAGE_QUERY, "tenant", NULL };
 static const char *const user_query[] = { PAGE_QUERY, "tenant", "email", "disabled", NULL };
 static const char *const assignment_query[] = { PAGE_QUERY, "tenant", "principal", "role", NULL };
 static const char *const explain_query[] = { "principal", "tenant", "right", "resource", NULL };
+static const char *const audit_query[] = { PAGE_QUERY, "tenant", "actor", "action", "from", "to",
+	NULL };
 static const char *const diff_query[] = { "from", "to", NULL };
 static const char *const resolve_query[] = { "tenant", "kind", NULL };
 
@@ -67,7 +69,7 @@ const struct op ops_all[] = {
 	  .request_schema = "SignupRequest", .reply_schema = "SignupReply",
 	  .help = "Make an account" },
 	{ .name = "auth.signout", .method = M_POST, .path = "/v1/auth/signout", .on = ON_EVERY,
-	  CONTROL(op_auth_signout), USER, .body = BODY_JSON, .status = 204,
+	  CONTROL(op_auth_signout), USER, .body = BODY_JSON, .status = 204, .mutates = true,
 	  .request_schema = "SignoutRequest",
 	  .help = "End this session, or all sessions of the user" },
 	{ .name = "auth.password", .method = M_POST, .path = "/v1/auth/password", .on = ON_EVERY,
@@ -78,7 +80,7 @@ const struct op ops_all[] = {
 	  CONTROL(op_auth_sessions), USER, .status = 200, .query = page_query,
 	  .reply_schema = "SessionList", .help = "The own live sessions" },
 	{ .name = "auth.sessions.end", .method = M_DELETE, .path = "/v1/auth/sessions/{id}",
-	  .on = ON_EVERY, CONTROL(op_auth_session_end), USER, .status = 204,
+	  .on = ON_EVERY, CONTROL(op_auth_session_end), USER, .status = 204, .mutates = true,
 	  .help = "End one of the own sessions" },
 	{ .name = "me", .method = M_GET, .path = "/v1/me", .on = ON_EVERY, CONTROL(op_me), ANYONE,
 	  .status = 200, .reply_schema = "Me",
@@ -230,6 +232,10 @@ const struct op ops_all[] = {
 	  .on = ON_ADMIN, CONTROL(op_explain), RIGHT("iam.read"), .tenant = TENANT_LIST,
 	  .status = 200, .query = explain_query, .reply_schema = "Explanation",
 	  .help = "Why a principal may or may not do something" },
+	{ .name = "audit.list", .method = M_GET, .path = "/admin/audit", .on = ON_ADMIN,
+	  CONTROL(op_audit_list), RIGHT("audit.read"), .tenant = TENANT_LIST, .status = 200,
+	  .query = audit_query, .reply_schema = "AuditRecordList",
+	  .help = "Who did what, newest first" },
 	{ .name = "keys.list", .method = M_GET, .path = "/admin/keys", .on = ON_ADMIN,
 	  CONTROL(op_key_list), RIGHT("system.read"), .status = 200, .reply_schema = "KeyList",
 	  .help = "Keys that sign access tokens" },

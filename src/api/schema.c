@@ -67,6 +67,11 @@ const struct schema schemas_all[] = {
 	    " allowed:boolean reason:string role:string? disabled:boolean"
 	    " assignments:[ExplainedAssignment]"),
 	ANSWER("ExplainedAssignment", "tenant:string role:string"),
+	ANSWER("AuditRecord", "seq:integer at:time replica:uuid actor:uuid? actor_kind:string?"
+	    " actor_name:string? method:string action:string target:string? tenant:string?"
+	    " before:object? after:object? outcome:string request_id:string? trace_id:string?"
+	    " source:string? prev_hash:string hash:string"),
+	LIST("AuditRecordList"),
 	ANSWER("Key", "kid:string alg:string state:string not_after:time? created_at:time"
 	    " updated_at:time"),
 	LIST("KeyList"),

@@ -131,6 +131,8 @@ struct request {
 	struct pool_job job;
 	void *step_data; /* of the step that suspended it */
 	const struct idempotency *idempotency; /* api/idempotency.h; NULL: no key was given */
+	struct str audit_before; /* api/audit_note.h */
+	bool audited; /* its record is in the store */
 
 	/* ---- for the access log ---- */
 	struct str principal_id; /* text, in the arena; STR_NONE: nobody */

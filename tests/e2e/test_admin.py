@@ -4,6 +4,8 @@ import uuid
 
 import pytest
 
+from harness.gateway import wait_for
+
 PASSWORD = "seven purple otters juggle"
 
 
@@ -388,3 +390,84 @@ def test_of_many_routing_writers_one_wins(admin):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: admin.call("PUT", "/admin/routing", body=DOC).status_code, range(8)))
     assert sorted(answers) == [200] + [409] * 7
+
+
+# ---- audit --------------------------------------------------------------------------------------
+
+def records(admin, query="", token=None):
+    """The audit log, oldest first. What is gathered arrives a moment after the answer."""
+    return admin.ok("GET", "/admin/audit?" + "&".join(filter(None, ["page_size=500", query])), token)["items"][::-1]
+
+
+def test_every_mutation_leaves_one_record(two):
+    def about(request_id, n):
+        def look():
+            found = [x for x in records(two) if x["request_id"] == request_id]
+            return found if len(found) >= n else None
+        found = wait_for(two.gw, look, what=f"the record of {request_id}")
+        assert len(found) == n
+        return found[0]
+
+    def call(name, *args, **kw):
+        r = two.call(*args, headers={"x-correlation-id": name, **kw.pop("headers", {})}, **kw)
+        return r
+    call("made", "POST", "/admin/tenants", body={"id": "new", "name": "New"})
+    x = about("made", 1)
+    assert x["action"] == "tenants.create" and x["outcome"] == "ok" and x["method"] == "access_token"
+    assert x["actor_name"] == "root@example.test" and x["target"] == x["tenant"] == "new"
+    assert x["before"] is None and x["after"]["name"] == "New" and x["source"] == "127.0.0.1"
+    call("changed", "PATCH", "/admin/tenants/new", body={"name": "Newer"})
+    x = about("changed", 1)
+    assert x["before"]["name"] == "New" and x["after"]["name"] == "Newer"
+    call("conflict", "POST", "/admin/tenants", body={"id": "new"})
+    assert about("conflict", 1)["outcome"] == "conflict"
+    call("forbidden", "POST", "/admin/tenants", two.acme, {"id": "mine"})
+    x = about("forbidden", 1)
+    assert x["outcome"] == "forbidden" and x["actor_name"] == "admin@acme.test"
+    call("taken over", "DELETE", f"/admin/users/{two.other_user}", two.acme)  # no valid correlation id
+    call("stolen", "DELETE", f"/admin/users/{two.other_user}", two.acme)
+    x = about("stolen", 1)
+    assert x["outcome"] == "forbidden" and x["target"] == two.other_user
+    call("bad", "POST", "/admin/tenants", body={"id": "x", "nope": 1})
+    assert about("bad", 1)["outcome"] == "unknown_field"
+    for i in range(2):
+        call(f"again{i}", "POST", "/admin/tenants", body={"id": "once"}, headers={"idempotency-key": "k"})
+    about("again0", 1)
+    call("deleted", "DELETE", "/admin/tenants/new")
+    x = about("deleted", 1)
+    assert x["before"]["name"] == "Newer" and x["after"] is None
+    assert [r for r in records(two) if r["request_id"] == "again1"] == []
+    sa = two.ok("POST", "/admin/service-accounts", body={"name": "ci"})["id"]
+    r = call("secret", "POST", f"/admin/service-accounts/{sa}/credentials", body={"kind": "api_key"})
+    assert about("secret", 1)["after"]["kind"] == "api_key"
+    assert r.json()["secret"] not in two.call("GET", "/admin/audit?page_size=500").text
+    assert {r["action"] for r in records(two)} >= {"auth.signin", "users.create", "assignments.create"}
+
+
+def test_the_audit_log_is_a_chain_by_tenant(two):
+    all_ = records(two)
+    assert [r["seq"] for r in all_] == list(range(1, len(all_) + 1))
+    for a, b in zip(all_, all_[1:]):
+        assert b["prev_hash"] == a["hash"]
+    assert code(two.call("GET", "/admin/audit", two.acme)) == (403, "forbidden")
+    mine = records(two, "tenant=acme", two.acme)
+    assert mine and {r["tenant"] for r in mine} == {"acme"}
+    assert {r["action"] for r in records(two, "action=tenants.create")} == {"tenants.create"}
+    assert records(two, "to=2001-01-01T00:00:00Z") == []
+    page = two.ok("GET", "/admin/audit?page_size=2")
+    more = two.ok("GET", f"/admin/audit?page_size=2&page_token={page['next_page_token']}")
+    assert [r["seq"] for r in page["items"] + more["items"]] == [r["seq"] for r in all_[:-5:-1]]
+
+
+def test_two_replicas_make_one_chain(gateway):
+    admin = Admin(gateway(store="rqlite", replicas=2))
+
+    def create(i):
+        return admin.call("POST", "/admin/tenants", body={"id": f"t{i}"}, replica=i % 2).status_code
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(create, range(40))) == [201] * 40
+    all_ = records(admin)
+    assert len([r for r in all_ if r["action"] == "tenants.create"]) == 40
+    assert [r["seq"] for r in all_] == list(range(1, len(all_) + 1))
+    assert all(b["prev_hash"] == a["hash"] for a, b in zip(all_, all_[1:]))
+    assert len({r["replica"] for r in all_}) == 2
