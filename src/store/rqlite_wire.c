@@ -81,8 +81,8 @@ static enum err add_statement(struct jsonw *w, struct buf *sql, const struct sto
 	if (values.n > 0)
 		jsonw_raw(w, buf_str(&values));
 	jsonw_arr_end(w);
-	if (values.failed || sql->failed)
-		w->out->failed = true;
+	w->out->failed |= values.failed || sql->failed;
+	w->out->nomem |= values.nomem || sql->nomem;
 	buf_release(&values);
 	if (k != st->n)
 		return fail_set(f, E_INTERNAL, "'%.80s' does not take %zu parameters", st->sql, st->n);
@@ -93,7 +93,7 @@ static enum err finish(struct buf *out, struct buf *sql, enum err e, struct fail
 {
 	buf_release(sql);
 	if (e == OK && out->failed)
-		e = fail_set(f, out->nomem ? E_NOMEM : E_LIMIT, "the statements are too large");
+		e = fail_set(f, buf_err(out), "%s", out->nomem ? "" : "the statements are too large");
 	return e;
 }
 

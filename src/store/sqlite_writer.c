@@ -74,9 +74,10 @@ static bool run_job(struct conn *c, struct job *j)
 		return false;
 	if (!set)
 		return true;
-	if (j->err != OK && conn_run(c, &back, NULL, NULL, NULL, NULL) != OK)
-		return false;
-	return conn_run(c, &release, NULL, NULL, NULL, j->err == OK ? &j->fail : NULL) == OK;
+	if (j->err == OK)
+		return (j->err = conn_run(c, &release, NULL, NULL, NULL, &j->fail)) == OK;
+	return conn_run(c, &back, NULL, NULL, NULL, NULL) == OK &&
+	    conn_run(c, &release, NULL, NULL, NULL, NULL) == OK;
 }
 
 /* Every job of the group that had succeeded gets the error; those that failed keep their own. */
