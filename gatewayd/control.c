@@ -51,7 +51,7 @@ struct control {
 	struct feed *feed;
 	struct post post;
 	int64_t loaded_seq; /* of the feed, before the first snapshots were read */
-	_Atomic bool fresh, draining;
+	_Atomic bool fresh, draining, basic_without_tls;
 
 	pthread_mutex_t mu; /* guards the three pointers below */
 	struct keyring *keys;
@@ -379,6 +379,11 @@ const _Atomic bool *control_draining(const struct control *c)
 	return &c->draining;
 }
 
+const _Atomic bool *control_basic_without_tls(const struct control *c)
+{
+	return &c->basic_without_tls;
+}
+
 void control_drain(struct control *c)
 {
 	atomic_store(&c->draining, true);
@@ -551,6 +556,7 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 		return fail_set(f, E_NOMEM, "out of memory");
 	c->config = config;
 	c->ctl.replica = id_new(clock_wall());
+	atomic_store(&c->basic_without_tls, config->auth_allow_basic_without_tls);
 	pthread_mutex_init(&c->mu, NULL);
 	pthread_mutex_init(&c->publish_mu, NULL);
 	pthread_mutex_init(&c->stop_mu, NULL);
@@ -639,5 +645,6 @@ enum err control_reload(struct control *c, struct config *next, struct fail *f)
 	c->retired[c->nretired++] = c->config;
 	c->config = next;
 	atomic_store(&c->ctl.config, next);
+	atomic_store(&c->basic_without_tls, next->auth_allow_basic_without_tls);
 	return OK;
 }

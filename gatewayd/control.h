@@ -35,6 +35,8 @@ struct store *control_store(struct control *c);
 struct seal *control_seal(struct control *c);
 const _Atomic bool *control_fresh(const struct control *c);
 const _Atomic bool *control_draining(const struct control *c);
+/* auth.allow_basic_without_tls, as SIGHUP last set it. */
+const _Atomic bool *control_basic_without_tls(const struct control *c);
 /* Borrowed, for worker_new on the main thread before the feed starts. */
 void control_snapshots(struct control *c, struct worker_snapshots *s);
 

@@ -60,7 +60,7 @@ static enum err new_authn(struct worker *w, const struct worker_config *c)
 	struct authn_config ac = {
 		.issuer = c->ctl->issuer,
 		.audience = c->ctl->audience,
-		.allow_basic_without_tls = c->config->auth_allow_basic_without_tls,
+		.basic_without_tls = c->basic_without_tls,
 		.max_tokens = TOKENS_MAX,
 		.loop = w->loop,
 		.obs = w->obs,

@@ -36,7 +36,7 @@ struct worker_config {
 	struct store *store;
 	struct seal *seal;
 	struct tls *tls;
-	const _Atomic bool *state_fresh, *draining;
+	const _Atomic bool *state_fresh, *draining, *basic_without_tls;
 	int http_fd, grpc_fd, admin_fd; /* taken */
 };
 

@@ -8,6 +8,7 @@
 #include "api/etag.h"
 #include "api/handlers.h"
 #include "api/page.h"
+#include "api/takeover.h"
 #include "api/user_reply.h"
 #include "base/clock.h"
 #include "base/rnd.h"
@@ -311,6 +312,8 @@ enum err op_credential_create(struct ctl *c, struct request *r, struct fail *f)
 
 	if (e == OK)
 		e = read_credential(r, now, &cr, f);
+	if (e == OK)
+		e = refuse_takeover(c, r, sa.id, f);
 	if (e != OK)
 		return e;
 	cr.service_account = sa.id;

@@ -9,6 +9,7 @@
 #include "api/handlers.h"
 #include "api/new_password.h"
 #include "api/page.h"
+#include "api/takeover.h"
 #include "api/user_reply.h"
 #include "base/clock.h"
 #include "iam/email.h"
@@ -188,6 +189,8 @@ static enum err patch_once(struct ctl *c, struct request *r, const struct user_c
 
 	if (e == OK)
 		e = etag_check(r, u.version, f);
+	if (e == OK && b->email.set)
+		e = refuse_takeover(c, r, u.id, f);
 	if (e != OK)
 		return e;
 	AUDIT_BEFORE(r, user_write, &u);
@@ -264,6 +267,8 @@ enum err op_user_password(struct ctl *c, struct request *r, struct fail *f)
 		e = user_of_path(c, r, &u, f);
 	if (e == OK)
 		e = etag_check(r, u.version, f);
+	if (e == OK)
+		e = refuse_takeover(c, r, u.id, f);
 	if (e == OK)
 		e = new_password_hash(c, b.password.v, u.email, u.display_name, phc, f);
 	if (e != OK)

@@ -91,11 +91,6 @@ void authn_flush(struct authn *a)
 	proof_cache_flush(&a->proofs);
 }
 
-void authn_allow_basic_without_tls(struct authn *a, bool allow)
-{
-	a->c.allow_basic_without_tls = allow;
-}
-
 bool authn_flooded(struct authn *a)
 {
 	int64_t now = loop_now(a->c.loop);

@@ -25,7 +25,7 @@ struct store;
 
 struct authn_config {
 	struct str issuer, audience; /* live as long as the authn */
-	bool allow_basic_without_tls;
+	const _Atomic bool *basic_without_tls; /* any thread writes; NULL: never */
 	int64_t leeway_us; /* clock skew for iat, nbf of external tokens; 0 for ours */
 	size_t max_tokens; /* verified tokens, and verified credentials, that are remembered */
 	struct loop *loop;
@@ -53,7 +53,5 @@ void authn_set_keys_take(struct authn *a, struct keyring *k);
 /* The change feed: credentials of service accounts have changed. Tokens are held to the epoch of the principal
  * cache instead. */
 void authn_flush(struct authn *a);
-/* SIGHUP. */
-void authn_allow_basic_without_tls(struct authn *a, bool allow);
 
 #endif

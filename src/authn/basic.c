@@ -1,6 +1,8 @@
 /* Basic credentials (RFC 7617; CONTRACT 4, class 4): a service account's id and secret, or a user's e-mail
  * and password. What a service account has proved is remembered; a password is verified each time, since
  * nothing that could stand for one is kept. Over plaintext refused, unless allowed. */
+#include <stdatomic.h>
+
 #include "authn/machine.h"
 #include "base/buf.h"
 #include "base/hex.h"
@@ -146,13 +148,20 @@ static enum err check_plain(struct attempt *t, struct login *l, size_t n)
 	return check_user(t, l);
 }
 
+static bool allowed(const struct attempt *t)
+{
+	const _Atomic bool *plain = authn_config(t->a)->basic_without_tls;
+
+	return t->r->tls || (plain != NULL && atomic_load_explicit(plain, memory_order_relaxed));
+}
+
 static enum err check(struct attempt *t)
 {
 	struct login *l;
 	size_t n;
 	enum err e;
 
-	if (!t->r->tls && !authn_config(t->a)->allow_basic_without_tls)
+	if (!allowed(t))
 		return attempt_refuse(t, OBS_AUTH_REFUSED);
 	l = attempt_alloc(t, sizeof *l);
 	if (l == NULL)

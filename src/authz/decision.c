@@ -108,3 +108,17 @@ bool authz_may_grant(const struct principal *p, const struct role_set *roles, st
 	}
 	return true;
 }
+
+bool authz_outranks(const struct principal *p, const struct role_set *roles,
+    const struct principal *target)
+{
+	for (size_t i = 0; i < target->n; i++) {
+		const struct principal_assignment *a = &target->assignments[i];
+		const struct role_def *d = role_set_find(roles, a->role);
+
+		/* what a role would do nowhere, nobody needs to hold */
+		if (d != NULL && usable_in(d, a->tenant) && !authz_may_grant(p, roles, a->tenant, d))
+			return false;
+	}
+	return !p->disabled;
+}

@@ -53,6 +53,11 @@ const char *authz_reason_text(enum authz_reason r);
 bool authz_may_grant(const struct principal *p, const struct role_set *roles, struct str tenant,
     const struct role_def *role);
 
+/* Does p hold everything that `target` holds, wherever it holds it? Whoever sets another's password, or makes a
+ * credential for it, can act as it from then on, and must have been able to before. */
+bool authz_outranks(const struct principal *p, const struct role_set *roles,
+    const struct principal *target);
+
 /* Rights that exist (CONTRACT 5), for validation, --dump rights and /admin/rights. */
 struct right_info { const char *name, *resource, *help; };
 extern const struct right_info rights_all[];

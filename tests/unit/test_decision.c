@@ -223,6 +223,40 @@ static void test_may_grant(void **state)
 	}
 }
 
+static const struct {
+	const char *who, *target;
+	bool outranks;
+} ranks[] = {
+	{ "acme:tenant-admin", "", true },
+	{ "acme:tenant-admin", "acme:tenant-member", true },
+	{ "acme:tenant-admin", "acme:tenant-admin", true },
+	{ "acme:tenant-admin", "acme:clerk,acme:odd,acme:tenant-member", true },
+	{ "acme:tenant-admin", "acme:clerk,acme:reader", false }, /* audit.* is more than audit.read */
+	{ "acme:tenant-admin", "acme:platform-admin", false },
+	{ "acme:tenant-admin", "acme:tenant-member,globex:tenant-member", false },
+	{ "acme:tenant-admin", "*:tenant-member", false },
+	{ "acme:tenant-admin", "*:empty", true },
+	{ "acme:tenant-admin", "acme:gone", true },
+	{ "acme:tenant-admin", "globex:acme-only", true }, /* the role does nothing there */
+	{ "acme:tenant-admin", "acme:acme-only", false },
+	{ "acme:tenant-member", "acme:clerk", true },
+	{ "acme:clerk", "acme:tenant-member", false },
+	{ "*:platform-admin", "*:platform-admin", true },
+	{ "*:platform-admin", "acme:acme-only,globex:tenant-admin", true },
+	{ "!*:platform-admin", "", false },
+};
+
+static void test_outranks(void **state)
+{
+	for (size_t i = 0; i < N(ranks); i++) {
+		struct who w, t;
+
+		if (authz_outranks(who(&w, ranks[i].who), *state, who(&t, ranks[i].target)) !=
+		    ranks[i].outranks)
+			fail_msg("%s over %s", ranks[i].who, ranks[i].target);
+	}
+}
+
 /* Covering is inclusion: whenever one glob covers another, no string matches the second alone. */
 static void test_covering_is_inclusion(void **state)
 {
@@ -316,6 +350,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_decide, make_roles, free_roles),
 		cmocka_unit_test_setup_teardown(test_may_grant, make_roles, free_roles),
+		cmocka_unit_test_setup_teardown(test_outranks, make_roles, free_roles),
 		cmocka_unit_test(test_covering_is_inclusion),
 		cmocka_unit_test_setup_teardown(test_role_set, make_roles, free_roles),
 		cmocka_unit_test_setup_teardown(test_rights, make_roles, free_roles),
