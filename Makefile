@@ -14,6 +14,7 @@ CC      := gcc
 endif
 CFLAGS  ?= -O2 -g
 PY      ?= /usr/bin/python3
+JOBS    ?= $(shell nproc)
 
 PKGS := libmicrohttpd libnghttp2 gnutls nettle hogweed gmp sqlite3 libcurl jansson libprotobuf-c yaml-0.1 \
         liboath libqrencode libsodium libargon2
@@ -127,8 +128,10 @@ deps: ## install everything that building, testing and benchmarking need (Debian
 	tools/deps.sh build test bench
 
 .PHONY: run
-run: all $(B)/samplenode ## initialise a sample gateway with nodes, start it, print what to try
-	tools/run.sh $(BIN) $(B)/samplenode
+run: ## initialise a sample gateway with nodes, start it, print what to try
+	@tools/deps.sh build
+	@$(MAKE) -s -j$(JOBS) --no-print-directory all $(B)/samplenode
+	@tools/run.sh $(BIN) $(B)/samplenode
 
 # ---- tests ---------------------------------------------------------------------------------------
 .PHONY: unit
@@ -138,8 +141,22 @@ unit: $(UNIT) ## build and run the unit tests
 .PHONY: test
 test: ## install what tests need; run lint, unit and end-to-end tests; print the sum
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory all $(B)/samplenode $(TEST_PROGS) $(UNIT)
-	@tools/test.sh
+	@$(MAKE) -s -j$(JOBS) --no-print-directory all $(B)/samplenode $(TEST_PROGS) $(UNIT)
+	@V=$(V) tools/test.sh
+
+# The whole suite under AddressSanitizer and UBSan, and what the data lane does under ThreadSanitizer.
+TSAN_UNIT := $(addprefix build/tsan/unit/,test_loop test_principal_cache test_authn test_upstream \
+             test_front_http1 test_front_http2 test_feed)
+.PHONY: test-asan test-tsan
+test-asan: ## the whole test suite under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory V=asan test
+test-tsan: ## the tests of threads and of the data lane under ThreadSanitizer
+	@tools/deps.sh build test
+	@$(MAKE) -s -j$(JOBS) --no-print-directory V=tsan all build/tsan/samplenode
+	@$(MAKE) -s -j$(JOBS) --no-print-directory V=tsan $(TSAN_UNIT)
+	tools/run-unit.sh $(TSAN_UNIT)
+	GW_BIN=build/tsan/bin GW_VARIANT=tsan $(PY) -m pytest -n 3 -q tests/e2e/test_first_day.py \
+	    tests/e2e/test_replicas.py tests/e2e/test_raw_http1.py tests/e2e/test_raw_http2.py tests/e2e/test_proxy.py
 
 FUZZ         := $(patsubst tests/fuzz/%.c,build/fuzz/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
@@ -185,5 +202,5 @@ install: all ## install programs and man pages under DESTDIR/PREFIX
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
--include $(OBJ:.o=.d)
+-include $(OBJ:.o=.d) $(UNIT:$(B)/unit/%=$(B)/tests/unit/%.d)
 .DEFAULT_GOAL := all

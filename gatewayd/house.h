@@ -16,7 +16,8 @@ enum err house_open(struct control *c, const struct config *config, struct house
     struct fail *f);
 /* Starts the feed and the workers; says in the log where it listens. */
 enum err house_start(struct house *h, struct fail *f);
-/* Stops accepting, lets requests in flight finish until drain.timeout; a second SIGTERM or SIGINT ends the wait. */
+/* Stops accepting, lets requests in flight finish until drain.timeout; a second SIGTERM or SIGINT
+ * ends the wait. */
 void house_drain(struct house *h, const sigset_t *signals);
 void house_close(struct house *h);
 

@@ -31,9 +31,11 @@ done
 for f in $(git ls-files '*.c' '*.h' '*.def'); do
 	[ -f "$f" ] || continue
 	n=$(wc -l <"$f")
-	[ "$n" -le 800 ] || fault "$f: $n lines (800 at most)"
+	most=800
+	case $f in tests/*) most=1200 ;; esac # tables of cases are long, and hostile bytes wide
+	[ "$n" -le $most ] || fault "$f: $n lines ($most at most)"
 	awk -v f="$f" '/^[a-z].*\(/{name=$0} /^\{/{s=NR} /^\}/{if(s&&NR-s>100)print f": a function of "NR-s" lines: "name; s=0}
-		f !~ /\.def$/ && length($0)>110{print f":"NR": "length($0)" columns"}' "$f"
+		f !~ /\.def$|^tests\// && length($0)>110{print f":"NR": "length($0)" columns"}' "$f"
 done >/tmp/lint.$$ 2>&1
 while read -r l; do fault "$l"; done </tmp/lint.$$; rm -f /tmp/lint.$$
 

@@ -1,11 +1,11 @@
-/* What a worker remembers of the access tokens that it has verified: a signature costs 100 us, finding
- * it here 0.2 us. A token is found by a keyed hash and compared whole. That an entry is found says that
- * the signature and the claims were good; whether they still are (exp, session, principal) is the caller's to
- * check, each time.
+/* What a worker remembers of the access tokens that it has verified: a signature costs 100 us,
+ * finding it here 0.2 us. A token is found by a keyed hash and compared whole. That an entry is
+ * found says that the signature and the claims were good; whether they still are (exp, session,
+ * principal) is the caller's to check, each time.
  *
- * Beside them, of the tokens whose signature was bad, the newest 1024, by a 128-bit keyed hash: repeats of one
- * bad token cost no signature, and a flood of different ones can't push good tokens out. One for a worker;
- * only its thread calls. */
+ * Beside them, of the tokens whose signature was bad, the newest 1024, by a 128-bit keyed hash:
+ * repeats of one bad token cost no signature, and a flood of different ones can't push good tokens
+ * out. One for a worker; only its thread calls. */
 #ifndef AUTHN_TOKEN_CACHE_H
 #define AUTHN_TOKEN_CACHE_H
 

@@ -45,11 +45,11 @@ struct decision authz_decide(const struct principal *p, const struct role_set *r
     struct str tenant, struct str right, struct str resource);
 const char *authz_reason_text(enum authz_reason r);
 
-/* Would `p` be allowed to grant every grant of `role` in `tenant`? ("Nobody grants what they do not
- * hold.") A grant is held when one grant of p covers it: the same or a wider right ("iam.*" covers
- * "iam.read", but "iam.read" and "iam.write" together do not cover "iam.*") on the same or a covering glob.
- * tenant "*" asks whether p may grant it everywhere. False as well when p is disabled or when `role` belongs to
- * another tenant. */
+/* Would `p` be allowed to grant every grant of `role` in `tenant`? ("Nobody grants what they do
+ * not hold.") A grant is held when one grant of p covers it: the same or a wider right ("iam.*"
+ * covers "iam.read", but "iam.read" and "iam.write" together do not cover "iam.*") on the same or
+ * a covering glob. tenant "*" asks whether p may grant it everywhere. False as well when p is
+ * disabled or when `role` belongs to another tenant. */
 bool authz_may_grant(const struct principal *p, const struct role_set *roles, struct str tenant,
     const struct role_def *role);
 

@@ -26,9 +26,10 @@ enum err principal_cache_new(struct loop *loop, struct pool *lane, struct store 
 /* After the loop has stopped and the lane has been drained. */
 void principal_cache_free(struct principal_cache *c);
 
-/* Called on the worker. e: OK, E_NOT_FOUND, or why it could not be found out (fail closed: what the store said, or
- * E_STATE_STALE when changes came faster than loads). The principal is borrowed: take a reference to keep
- * it. session is NULL when none was asked for, and a view otherwise; its expires_at is for the caller to check. */
+/* Called on the worker. e: OK, E_NOT_FOUND, or why it could not be found out (fail closed: what
+ * the store said, or E_STATE_STALE when changes came faster than loads). The principal is
+ * borrowed: take a reference to keep it. session is NULL when none was asked for, and a view
+ * otherwise; its expires_at is for the caller to check. */
 typedef void principal_cb(void *arg, enum err e, struct principal *p,
     const struct session_state *session);
 
@@ -38,8 +39,9 @@ typedef void principal_cb(void *arg, enum err e, struct principal *p,
 enum err principal_cache_get(struct principal_cache *c, struct id principal,
     const struct id *session, principal_cb *cb, void *arg);
 
-/* The change feed, by message on the worker. seq: of the change, or up to where the feed is applied. What is not
- * there is remembered as well as what is: a drop also forgets that a principal or session does not exist. */
+/* The change feed, by message on the worker. seq: of the change, or up to where the feed is
+ * applied. What is not there is remembered as well as what is: a drop also forgets that a
+ * principal or session does not exist. */
 void principal_cache_drop(struct principal_cache *c, struct id principal, int64_t seq);
 void principal_cache_drop_session(struct principal_cache *c, struct id session, int64_t seq);
 void principal_cache_flush(struct principal_cache *c, int64_t seq);

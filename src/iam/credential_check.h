@@ -26,8 +26,8 @@ enum err credential_check_key(struct store *s, struct id credential,
 /* hash: of the client secret (crypto/token.h, CREDENTIAL_PURPOSE); any secret of the account will do. */
 enum err credential_check_secret(struct store *s, struct id service_account,
     const unsigned char hash[32], int64_t now, struct credential_proof *out, struct fail *f);
-/* A verified certificate with these subjects (its subject or SANs). Also E_UNAUTHENTICATED when they belong to more
- * than one service account: it must not be a matter of order who somebody is. */
+/* A verified certificate with these subjects (its subject or SANs). Also E_UNAUTHENTICATED when
+ * they belong to more than one service account: it must not be a matter of order who somebody is. */
 #define CREDENTIAL_SUBJECTS 32
 enum err credential_check_subjects(struct store *s, const struct str *subjects, size_t n,
     int64_t now, struct credential_proof *out, struct fail *f);

@@ -11,8 +11,8 @@ static const struct store_stmt reads[] = {
 	{ .sql = "SELECT role, \"right\", resource FROM role_grant ORDER BY role, \"right\", resource" },
 };
 
-/* Both lists are sorted by role: takes the grants of role `id` that begin at row *at. A grant without its role is
- * passed over. */
+/* Both lists are sorted by role: takes the grants of role `id` that begin at row *at. A grant
+ * without its role is passed over. */
 static void take_grants(const struct store_rows *rows, size_t *at, struct role_grant *all,
     struct role_def *d)
 {

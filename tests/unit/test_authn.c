@@ -278,12 +278,8 @@ static long failures(struct world *w, const char *method, const char *reason)
 /* Until the loop's clock has passed `wall`. */
 static void tick_past(struct world *w, int64_t wall)
 {
-	struct timespec ms = { 0, 1000000 };
-
-	while (loop_wall(w->lane.loop) <= wall) {
-		nanosleep(&ms, NULL);
+	while (loop_wall(w->lane.loop) <= wall)
 		lane_tick(&w->lane);
-	}
 }
 
 /* ---- access tokens --------------------------------------------------------------------------- */
