@@ -39,6 +39,12 @@ static bool scan(struct str message, struct command *c)
 	return !s.bad;
 }
 
+/* As an HTTP path could not name it. */
+static bool is_dots(struct str s)
+{
+	return str_eq(s, STR(".")) || str_eq(s, STR(".."));
+}
+
 static enum err check(const struct command *c, struct fail *f)
 {
 	if (c->aggregate_type.n == 0 || c->aggregate_id.n == 0 || c->type.n == 0)
@@ -46,6 +52,8 @@ static enum err check(const struct command *c, struct fail *f)
 		    "aggregate_type, aggregate_id and command_type are required");
 	if (!str_utf8(c->aggregate_type) || !str_utf8(c->aggregate_id) || !str_utf8(c->type))
 		return fail_set(f, E_BAD_REQUEST, "a string field is not UTF-8");
+	if (is_dots(c->aggregate_type) || is_dots(c->aggregate_id))
+		return fail_set(f, E_BAD_REQUEST, "aggregate_type and aggregate_id may not be dots");
 	if (c->id.n > 0 && !command_id_ok(c->id))
 		return fail_set(f, E_BAD_REQUEST, "command_id must be 1 to 128 visible ASCII characters");
 	return OK;

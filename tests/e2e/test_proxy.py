@@ -211,6 +211,7 @@ def test_grpc_refusals(placed, protos):
 
         assert code(aggregate_type="") == grpc.StatusCode.INVALID_ARGUMENT
         assert code(aggregate_id="") == grpc.StatusCode.INVALID_ARGUMENT
+        assert code(tenant="beta", aggregate_id="..") == grpc.StatusCode.INVALID_ARGUMENT
         assert code(command_id="a b") == grpc.StatusCode.INVALID_ARGUMENT
         assert code(tenant="nowhere") == grpc.StatusCode.UNAVAILABLE
         assert code(tenant="beta", payload=b"{") == grpc.StatusCode.INVALID_ARGUMENT

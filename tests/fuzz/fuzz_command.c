@@ -1,6 +1,6 @@
-/* Commands from strangers: the JSON body, and the same bytes as a SubmitCommandRequest. What is checked beyond
- * memory safety: what is accepted has a payload that is JSON and stands in the body, and the body with an id
- * put in is accepted again with that id. */
+/* Commands from strangers: the JSON body, and the same bytes as a SubmitCommandRequest. What is
+ * checked beyond memory safety: what is accepted has a payload that is JSON and stands in the body, and
+ * the body with an id put in is accepted again with that id. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

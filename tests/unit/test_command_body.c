@@ -43,13 +43,18 @@ static bool scans(const char *text)
 
 static void scans_json(void **state)
 {
-	static const char *const goods[] = { "null", " true ", "false", "0", "-0", "12.5e-3", "1E+9", "\"\"",
+	static const char *const goods[] = { "null", " true ", "false", "0", "-0", "12.5e-3",
+	    "1E+9", "\"\"",
 		"\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\"", "[]", "[ ]", "[1,[2,[3]]]", "{}", "{ }",
 		"{\"a\":{\"b\":[{}]}}", "\t{\n\"a\" : 1 , \"b\" : [ 1 , 2 ]\r}\n" };
-	static const char *const bads[] = { "", " ", "nul", "tru", "True", "01", "-", "1.", ".5", "1e", "1e+",
-		"+1", "\"", "\"\\x\"", "\"\\u12g4\"", "\"\\u12\"", "\"\n\"", "[", "[1", "[1,", "[1,]", "[,1]",
-		"[1 2]", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}", "{a:1}",
-		"{\"a\" 1}", "{\"a\":1 \"b\":2}", "{1:2}", "1 2", "{}{}", "nullx", "NaN", "'a'", "[1}" };
+	static const char *const bads[] = { "", " ", "nul", "tru", "True", "01", "-", "1.",
+	    ".5", "1e", "1e+",
+		"+1", "\"", "\"\\x\"", "\"\\u12g4\"", "\"\\u12\"", "\"\n\"", "[", "[1", "[1,",
+		    "[1,]", "[,1]",
+		"[1 2]", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}",
+		    "{a:1}",
+		"{\"a\" 1}", "{\"a\":1 \"b\":2}", "{1:2}", "1 2", "{}{}", "nullx", "NaN", "'a'",
+		    "[1}" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof goods / sizeof *goods; i++)
@@ -79,9 +84,12 @@ static void decodes_text(void **state)
 {
 	static const struct {
 		const char *raw, *text; /* NULL: refused */
-	} rows[] = { { "\"\"", "" }, { "\"a b\"", "a b" }, { "\"\\u0041\\n\\/\\\"\\\\\"", "A\n/\"\\" },
-		{ "\"\\u00e9\\u20ac\\ud83d\\ude00\"", "é€😀" }, { "\"\\ud83d\"", NULL }, { "\"\\ude00\"", NULL },
-		{ "\"\\ud83d\\u0041\"", NULL }, { "\"\\u0000\"", NULL }, { "1", NULL }, { "null", NULL } };
+	} rows[] = { { "\"\"", "" }, { "\"a b\"", "a b" }, { "\"\\u0041\\n\\/\\\"\\\\\"",
+	    "A\n/\"\\" },
+		{ "\"\\u00e9\\u20ac\\ud83d\\ude00\"", "é€😀" }, { "\"\\ud83d\"", NULL },
+		  { "\"\\ude00\"", NULL },
+		{ "\"\\ud83d\\u0041\"", NULL }, { "\"\\u0000\"", NULL }, { "1", NULL },
+		  { "null", NULL } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -102,8 +110,10 @@ static const struct body {
 	const char *says; /* part of the text for a person */
 } bodies[] = {
 	{ "{\"command_type\":\"t\",\"payload\":null}", OK, "" },
-	{ "{\"payload\":{},\"command_type\":\"t\",\"command_id\":null,\"expected_version\":null,\"metadata\":null}", OK, "" },
-	{ "{\"command_type\":\"t\",\"payload\":1,\"expected_version\":18446744073709551615}", OK, "" },
+	{ "{\"payload\":{},\"command_type\":\"t\","
+	  "\"command_id\":null,\"expected_version\":null,\"metadata\":null}", OK, "" },
+	{ "{\"command_type\":\"t\",\"payload\":1,\"expected_version\":18446744073709551615}",
+	  OK, "" },
 	{ "{\"command_\\u0074ype\":\"t\",\"payload\":1}", OK, "" },
 	{ "", E_BAD_JSON, "byte 0" }, { "{\"a\":}", E_BAD_JSON, "byte 5" },
 	{ "{\"command_type\":\"t\",\"payload\":1} x", E_BAD_JSON, "byte 33" },
@@ -115,16 +125,25 @@ static const struct body {
 	{ "{\"command_type\":\"t\"}", E_INVALID_FIELD, "payload is required" },
 	{ "{\"command_type\":\"\",\"payload\":1}", E_INVALID_FIELD, "command_type" },
 	{ "{\"command_type\":7,\"payload\":1}", E_INVALID_FIELD, "command_type" },
-	{ "{\"command_type\":\"t\",\"payload\":1,\"command_id\":\"\"}", E_INVALID_FIELD, "command_id" },
-	{ "{\"command_type\":\"t\",\"payload\":1,\"command_id\":\"a b\"}", E_INVALID_FIELD, "command_id" },
-	{ "{\"command_type\":\"t\",\"payload\":1,\"command_id\":5}", E_INVALID_FIELD, "command_id" },
-	{ "{\"command_type\":\"t\",\"payload\":1,\"expected_version\":-1}", E_INVALID_FIELD, "expected_version" },
-	{ "{\"command_type\":\"t\",\"payload\":1,\"expected_version\":1.0}", E_INVALID_FIELD, "expected_version" },
-	{ "{\"command_type\":\"t\",\"payload\":1,\"expected_version\":\"1\"}", E_INVALID_FIELD, "expected_version" },
-	{ "{\"command_type\":\"t\",\"payload\":1,\"expected_version\":18446744073709551616}", E_INVALID_FIELD, "expected_version" },
+	{ "{\"command_type\":\"t\",\"payload\":1,\"command_id\":\"\"}", E_INVALID_FIELD,
+	  "command_id" },
+	{ "{\"command_type\":\"t\",\"payload\":1,\"command_id\":\"a b\"}", E_INVALID_FIELD,
+	  "command_id" },
+	{ "{\"command_type\":\"t\",\"payload\":1,\"command_id\":5}", E_INVALID_FIELD,
+	  "command_id" },
+	{ "{\"command_type\":\"t\",\"payload\":1,\"expected_version\":-1}", E_INVALID_FIELD,
+	  "expected_version" },
+	{ "{\"command_type\":\"t\",\"payload\":1,\"expected_version\":1.0}", E_INVALID_FIELD,
+	  "expected_version" },
+	{ "{\"command_type\":\"t\",\"payload\":1,\"expected_version\":\"1\"}", E_INVALID_FIELD,
+	  "expected_version" },
+	{ "{\"command_type\":\"t\",\"payload\":1,\"expected_version\":18446744073709551616}",
+	  E_INVALID_FIELD, "expected_version" },
 	{ "{\"command_type\":\"t\",\"payload\":1,\"metadata\":[]}", E_INVALID_FIELD, "metadata" },
-	{ "{\"command_type\":\"t\",\"payload\":1,\"metadata\":{\"a\":1}}", E_INVALID_FIELD, "metadata" },
-	{ "{\"command_type\":\"t\",\"payload\":1,\"metadata\":{\"a\":\"1\",\"\\u0061\":\"2\"}}", E_BAD_JSON, "twice" },
+	{ "{\"command_type\":\"t\",\"payload\":1,\"metadata\":{\"a\":1}}", E_INVALID_FIELD,
+	  "metadata" },
+	{ "{\"command_type\":\"t\",\"payload\":1,\"metadata\":{\"a\":\"1\",\"\\u0061\":\"2\"}}",
+	  E_BAD_JSON, "twice" },
 	{ "{\"command_type\":\"t\",\"payload\":1,\"extra\":1}", E_UNKNOWN_FIELD, "\"extra\"" },
 };
 
@@ -143,7 +162,8 @@ static void reads_bodies(void **state)
 
 static void keeps_the_payload(void **state)
 {
-	static const char text[] = "{ \"payload\" :\t{ \"b\":1.50, \"a\" : [ 1e400,\"\\u00e9\" ] } ,\"command_type\":\"t\","
+	static const char text[] = "{ \"payload\" :\t{ \"b\":1.50, \"a\" : [ 1e400,\"\\u00e9\" ] } ,"
+	    "\"command_type\":\"t\","
 	                           "\"metadata\":{\"k\":\"v\\n\"},\"expected_version\":7,\"command_id\":\"id-1\"}";
 	struct command_body c;
 	struct fail f = { 0 };
@@ -162,8 +182,10 @@ static void puts_the_id_in(void **state)
 	static const struct {
 		const char *in, *out;
 	} rows[] = {
-		{ " { \"command_type\":\"t\", \"payload\":[] }", " {\"command_id\":\"X\", \"command_type\":\"t\", \"payload\":[] }" },
-		{ "{\"command_type\":\"t\",\"command_id\" : null ,\"payload\":1}", "{\"command_type\":\"t\",\"command_id\" : \"X\" ,\"payload\":1}" },
+		{ " { \"command_type\":\"t\", \"payload\":[] }",
+		  " {\"command_id\":\"X\", \"command_type\":\"t\", \"payload\":[] }" },
+		{ "{\"command_type\":\"t\",\"command_id\" : null ,\"payload\":1}",
+		  "{\"command_type\":\"t\",\"command_id\" : \"X\" ,\"payload\":1}" },
 	};
 
 	(void)state;
@@ -178,9 +200,12 @@ static void puts_the_id_in(void **state)
 
 /* ---- answers ----------------------------------------------------------------------------------- */
 
-#define ANSWER "{\"command_id\":\"c\",\"aggregate_type\":\"order\",\"aggregate_id\":\"7\",\"version\":18446744073709551615," \
-	"\"events\":[{\"event_id\":\"e\\n\",\"event_type\":\"t\",\"version\":2,\"payload\":{\"a\": [1.50]},\"occurred_at\":\"2026\"}," \
-	"{\"event_id\":\"f\",\"event_type\":\"u\",\"version\":3,\"payload\":null,\"occurred_at\":\"\"}]}"
+#define ANSWER "{\"command_id\":\"c\",\"aggregate_type\":\"order\",\"aggregate_id\":\"7\"," \
+	"\"version\":18446744073709551615," \
+	"\"events\":[{\"event_id\":\"e\\n\",\"event_type\":\"t\"," \
+	    "\"version\":2,\"payload\":{\"a\": [1.50]},\"occurred_at\":\"2026\"}," \
+	"{\"event_id\":\"f\",\"event_type\":\"u\"," \
+	    "\"version\":3,\"payload\":null,\"occurred_at\":\"\"}]}"
 
 static void answers_go_both_ways(void **state)
 {
@@ -205,7 +230,8 @@ static void answers_go_both_ways(void **state)
 
 static void refuses_answers(void **state)
 {
-	static const char *const bads[] = { "", "[]", "{\"version\":-1}", "{\"command_id\":1}", "{\"events\":{}}",
+	static const char *const bads[] = { "", "[]", "{\"version\":-1}", "{\"command_id\":1}",
+	    "{\"events\":{}}",
 		"{\"events\":[1]}", "{\"events\":[{\"version\":\"1\"}]}", "{} x" };
 	struct buf out;
 	struct str message;
@@ -231,8 +257,10 @@ static void scans_protobuf(void **state)
 		{ "\x0a\x02hi\x10\x00", 6, 2, false },
 		{ "\x0d" "1234" "\x11" "12345678", 14, 2, false },
 		{ "\x0a\x05hi", 4, 0, true },                                  /* past the end */
-		{ "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11, 0, true }, /* 2^64 - 1 bytes */
-		{ "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 11, 0, true }, /* more than 64 bits */
+		{ "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11, 0, true },
+		  /* 2^64 - 1 bytes */
+		{ "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 11, 0, true },
+		  /* more than 64 bits */
 		{ "\x08\x80", 2, 0, true },
 		{ "\x00\x01", 2, 0, true },                                    /* field 0 */
 		{ "\x0b\x0c", 2, 0, true },                                    /* group */

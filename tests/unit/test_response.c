@@ -95,22 +95,33 @@ static const struct good {
 	bool to_head, keep_alive;
 	size_t nheaders, left;
 } goods[] = {
-	{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A:b\r\n\r\nhello", "hello", 200, false, true, 1, 0 },
+	{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A:b\r\n\r\nhello", "hello", 200, false,
+	  true, 1, 0 },
 	{ "HTTP/1.1 200 \r\ncontent-length: 0\r\n\r\n", "", 200, false, true, 0, 0 },
-	{ "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello", "hello", 200, false, true, 0, 0 },
+	{ "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello", "hello",
+	  200, false, true, 0, 0 },
 	{ "HTTP/1.1 204 No Content\r\n\r\n", "", 204, false, true, 0, 0 },
-	{ "HTTP/1.1 304 Not Modified\r\ncontent-length: 99\r\netag: \"a\"\r\n\r\n", "", 304, false, true, 1, 0 },
+	{ "HTTP/1.1 304 Not Modified\r\ncontent-length: 99\r\netag: \"a\"\r\n\r\n", "", 304,
+	  false, true, 1, 0 },
 	{ "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n", "", 200, true, true, 0, 0 },
-	{ "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", "ok", 200, false, false, 0, 0 },
-	{ "HTTP/1.1 200 OK\r\nconnection: Foo , CLOSE\r\nfoo: 1\r\nbar: 2\r\ncontent-length: 2\r\n\r\nok", "ok", 200, false, false, 1, 0 },
+	{ "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", "ok", 200,
+	  false, false, 0, 0 },
+	{ "HTTP/1.1 200 OK\r\nconnection: Foo , CLOSE\r\nfoo: 1\r\nbar: 2\r\ncontent-length: "
+	  "2\r\n\r\nok", "ok", 200, false, false, 1, 0 },
 	{ "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", "ok", 200, false, false, 0, 0 },
 	{ "HTTP/1.1 200 OK\r\n\r\nuntil the end", "until the end", 200, false, false, 0, 0 },
-	{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "hello", 200, false, true, 0, 0 },
-	{ "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3;a=\"b\"\r\nabc\r\nA\r\n0123456789\r\n00\r\nX-T: 1\r\ny:\r\n\r\n", "abc0123456789", 200, false, true, 0, 0 },
-	{ "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 201 Created\r\nlocation: /x\r\ncontent-length: 1\r\n\r\nz", "z", 201, false, true, 1, 0 },
-	{ "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n", "ok", 200, false, true, 0, 19 },
-	{ "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nmore", "", 200, false, true, 0, 4 },
-	{ "HTTP/1.1 200 \xc3\xa9t\xc3\xa9\r\nx-obs:\t\xff caf\xe9 \t\r\ncontent-length: 0\r\nkeep-alive: timeout=5\r\nupgrade: h2c\r\n\r\n", "", 200, false, true, 1, 0 },
+	{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+	  "hello", 200, false, true, 0, 0 },
+	{ "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3;a=\"b\"\r\nabc\r\nA\r\n"
+	  "0123456789\r\n00\r\nX-T: 1\r\ny:\r\n\r\n", "abc0123456789", 200, false, true, 0, 0 },
+	{ "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 201 "
+	  "Created\r\nlocation: /x\r\ncontent-length: 1\r\n\r\nz", "z", 201, false, true, 1, 0 },
+	{ "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n", "ok", 200,
+	  false, true, 0, 19 },
+	{ "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nmore", "", 200, false,
+	  true, 0, 4 },
+	{ "HTTP/1.1 200 \xc3\xa9t\xc3\xa9\r\nx-obs:\t\xff caf\xe9 \t\r\ncontent-length: 0\r\n"
+	  "keep-alive: timeout=5\r\nupgrade: h2c\r\n\r\n", "", 200, false, true, 1, 0 },
 	{ "HTTP/1.1 599 \r\ncontent-length: 000002\r\n\r\nok", "ok", 599, false, true, 0, 0 },
 };
 
@@ -150,34 +161,43 @@ static const struct bad {
 	{ "HTTP/2.0 200 OK\r\n\r\n" }, { "HTTP/1.2 200 OK\r\n\r\n" }, { "http/1.1 200 OK\r\n\r\n" },
 	{ "HTTP/1.1 200\r\n\r\n" }, { "HTTP/1.1  200 OK\r\n\r\n" }, { "HTTP/1.1 20 OK\r\n\r\n" },
 	{ "HTTP/1.1 099 OK\r\n\r\n" }, { "HTTP/1.1 600 OK\r\n\r\n" }, { "HTTP/1.1 2x0 OK\r\n\r\n" },
-	{ "HTTP/1.1 200 O\x01K\r\n\r\n" }, { "\r\nHTTP/1.1 200 OK\r\n\r\n" }, { "SSH-2.0-OpenSSH\r\n" },
-	{ "HTTP/1.1 101 Switching\r\n\r\n" }, { "HTTP/1.1 100 Continue\r\ncontent-length: 1\r\n\r\n" },
+	{ "HTTP/1.1 200 O\x01K\r\n\r\n" }, { "\r\nHTTP/1.1 200 OK\r\n\r\n" },
+	  { "SSH-2.0-OpenSSH\r\n" },
+	{ "HTTP/1.1 101 Switching\r\n\r\n" }, { "HTTP/1.1 100 Continue\r\ncontent-length: 1\r\n"
+	  "\r\n" },
 	{ "HTTP/1.1 200 OK\n\n" }, { OK_HEAD "a: b\n\r\n" }, { OK_HEAD "a: b\r\n\n" },
 	{ OK_HEAD "content-length: 5\r\ncontent-length: 7\r\n\r\nhello!!" },
-	{ OK_HEAD "content-length: 5, 5\r\n\r\nhello" }, { OK_HEAD "content-length: +5\r\n\r\nhello" },
+	{ OK_HEAD "content-length: 5, 5\r\n\r\nhello" },
+	  { OK_HEAD "content-length: +5\r\n\r\nhello" },
 	{ OK_HEAD "content-length: -1\r\n\r\n" }, { OK_HEAD "content-length: 0x5\r\n\r\nhello" },
-	{ OK_HEAD "content-length:\r\n\r\n" }, { OK_HEAD "content-length: 9223372036854775808\r\n\r\n" },
-	{ OK_HEAD "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" },
+	{ OK_HEAD "content-length:\r\n\r\n" }, { OK_HEAD "content-length: "
+	  "9223372036854775808\r\n\r\n" },
+	{ OK_HEAD "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"
+	  "\r\n" },
 	{ OK_HEAD "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n" },
 	{ OK_HEAD "transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n" },
-	{ OK_HEAD "transfer-encoding: identity\r\n\r\n" }, { OK_HEAD "transfer-encoding: xchunked\r\n\r\n" },
+	{ OK_HEAD "transfer-encoding: identity\r\n\r\n" },
+	  { OK_HEAD "transfer-encoding: xchunked\r\n\r\n" },
 	{ "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n" },
 	{ "HTTP/1.1 204 No\r\ncontent-length: 1\r\n\r\nx" },
 	{ "HTTP/1.1 204 No\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n" },
 	{ OK_HEAD "content-length : 5\r\n\r\nhello" }, { OK_HEAD " a: b\r\n\r\n" },
-	{ OK_HEAD "a: b\r\n c\r\n\r\n" }, { OK_HEAD "a: b\r\n\tc\r\n\r\n" }, { OK_HEAD "a\r\n\r\n" },
+	{ OK_HEAD "a: b\r\n c\r\n\r\n" }, { OK_HEAD "a: b\r\n\tc\r\n\r\n" },
+	  { OK_HEAD "a\r\n\r\n" },
 	{ OK_HEAD ": b\r\n\r\n" }, { OK_HEAD "a(b): c\r\n\r\n" }, { OK_HEAD "\xc3\xa9: c\r\n\r\n" },
 	{ OK_HEAD "a: b\0c\r\n\r\n", sizeof(OK_HEAD "a: b\0c\r\n\r\n") - 1 },
 	{ OK_HEAD "a\0: b\r\n\r\n", sizeof(OK_HEAD "a\0: b\r\n\r\n") - 1 },
 	{ OK_HEAD "long-enough-for-words: aaaaaaaaaaaaaaaaaaaaaaa\x7f\r\n\r\n" },
 	{ OK_HEAD "a: b\rc\r\n\r\n" }, { OK_HEAD "a: \x1b[0m\r\n\r\n" },
-	{ CHUNKED "xyz\r\nhello\r\n0\r\n\r\n" }, { CHUNKED "\r\n" }, { CHUNKED " 5\r\nhello\r\n0\r\n\r\n" },
+	{ CHUNKED "xyz\r\nhello\r\n0\r\n\r\n" }, { CHUNKED "\r\n" },
+	  { CHUNKED " 5\r\nhello\r\n0\r\n\r\n" },
 	{ CHUNKED "5 \r\nhello\r\n0\r\n\r\n" }, { CHUNKED "-5\r\nhello\r\n0\r\n\r\n" },
 	{ CHUNKED "5\nhello\r\n0\r\n\r\n" }, { CHUNKED "5\r\nhelloXX0\r\n\r\n" },
 	{ CHUNKED "5\r\nhello\n0\r\n\r\n" }, { CHUNKED "5\r\nhello\r\n0\r\n\n" },
 	{ CHUNKED "10000000000000000\r\nx" }, { CHUNKED "5;\x01\r\nhello\r\n0\r\n\r\n" },
 	{ CHUNKED "0\r\nbad trailer: x\r\n\r\n" }, { CHUNKED "0\r\n: x\r\n\r\n" },
-	{ CHUNKED "0\r\na: b\n\r\n" }, { CHUNKED "0\r\na: \x01\r\n\r\n" }, { CHUNKED "0\r\n a: b\r\n\r\n" },
+	{ CHUNKED "0\r\na: b\n\r\n" }, { CHUNKED "0\r\na: \x01\r\n\r\n" },
+	  { CHUNKED "0\r\n a: b\r\n\r\n" },
 	/* ended too early */
 	{ OK_HEAD "content-length: 5\r\n\r\nhell" }, { CHUNKED "5\r\nhello\r\n" },
 	{ CHUNKED "5\r\nhello\r\n0\r\n" }, { CHUNKED "5\r\nhel" },
@@ -208,7 +228,8 @@ static void refuses_bad_answers(void **state)
 
 static void lower_cases_and_trims(void **state)
 {
-	static const char text[] = OK_HEAD "X-Some_Name.1: \t two  words \t\r\nEMPTY:\r\ncontent-length: 0\r\n\r\n";
+	static const char text[] = OK_HEAD "X-Some_Name.1: \t two  words \t\r\nEMPTY:\r\n"
+	    "content-length: 0\r\n\r\n";
 	struct reading g;
 
 	(void)state;

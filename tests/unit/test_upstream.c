@@ -33,7 +33,8 @@ static void serve_head_back(struct node *n, int fd, int nth)
 
 	(void)nth;
 	while ((k = node_read_request(n, fd, in, sizeof in)) > 0) {
-		snprintf(out, sizeof out, "HTTP/1.1 200 OK\r\ncontent-length: %zu\r\n\r\n%s", k, in);
+		snprintf(out, sizeof out, "HTTP/1.1 200 OK\r\ncontent-length: %zu\r\n\r\n%s", k,
+		    in);
 		node_write(fd, out);
 	}
 }
@@ -100,13 +101,16 @@ static void serve_nonsense(struct node *n, int fd, int nth)
 
 	(void)nth;
 	while (node_read_request(n, fd, in, sizeof in) > 0)
-		node_write(fd, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 7\r\n\r\nhello!!");
+		node_write(fd, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 7\r\n"
+		    "\r\nhello!!");
 }
 
 static void serve_in_pieces(struct node *n, int fd, int nth)
 {
-	static const char text[] = "HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\nHTTP/1.1 200 OK\r\nX-Node: 7\r\n"
-	                           "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nt: u\r\n\r\n";
+	static const char text[] = "HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\nHTTP/1.1 200 OK\r\n"
+	    "X-Node: 7\r\n"
+	                           "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n "
+	    "world\r\n0\r\nt: u\r\n\r\n";
 	char in[4096], one[2] = "";
 
 	(void)nth;
@@ -154,7 +158,8 @@ static void serve_sum(struct node *n, int fd, int nth)
 
 		for (char *p = body; p < in + k; p++)
 			sum = sum * 31 + (unsigned char)*p;
-		snprintf(out, sizeof out, "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n%020lu", sum);
+		snprintf(out, sizeof out, "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n%020lu",
+		    sum);
 		node_write(fd, out);
 	}
 	free(in);
@@ -179,9 +184,13 @@ static void keeps_connections(void **state)
 		assert_true(s->reached);
 	}
 	assert_int_equal(fx->a.accepted, 1);
-	assert_int_equal(fixture_metric(fx, "gateway_upstream_requests_total{kind=\"projection\",shard=\"p1\",outcome=\"ok\"} "), 3);
-	assert_int_equal(fixture_metric(fx, "gateway_upstream_connections{kind=\"projection\",shard=\"p1\"} "), 1);
-	assert_int_equal(fixture_metric(fx, "gateway_upstream_duration_seconds_count{kind=\"projection\",shard=\"p1\"} "), 3);
+	assert_int_equal(fixture_metric(fx,
+	    "gateway_upstream_requests_total{kind=\"projection\",shard=\"p1\",outcome=\"ok\"} "
+	    ""), 3);
+	assert_int_equal(fixture_metric(fx, "gateway_upstream_connections{kind=\"projection\","
+	    "shard=\"p1\"} "), 1);
+	assert_int_equal(fixture_metric(fx,
+	    "gateway_upstream_duration_seconds_count{kind=\"projection\",shard=\"p1\"} "), 3);
 }
 
 static void writes_the_head(void **state)
@@ -194,7 +203,8 @@ static void writes_the_head(void **state)
 	fx->ep[0].base = STR("/node");
 	fx->q.headers = h;
 	fx->q.nheaders = 2;
-	snprintf(want, sizeof want, "POST /node/q HTTP/1.1\r\nhost: 127.0.0.1:%u\r\nx-tenant-id: acme\r\n"
+	snprintf(want, sizeof want, "POST /node/q HTTP/1.1\r\nhost: 127.0.0.1:%u\r\n"
+	    "x-tenant-id: acme\r\n"
 	    "accept: */*\r\ncontent-length: 2\r\n\r\n{}", fx->a.port);
 	assert_string_equal(fixture_call(fx)->body, want);
 }
@@ -243,7 +253,8 @@ static void idle_connections_end(void **state)
 	fixture_start_a(fx, serve_well);
 	fixture_call(fx);
 	fixture_wait_count(fx, &fx->a.closed, 1);
-	assert_int_equal(fixture_metric(fx, "gateway_upstream_connections{kind=\"projection\",shard=\"p1\"} "), 0);
+	assert_int_equal(fixture_metric(fx, "gateway_upstream_connections{kind=\"projection\","
+	    "shard=\"p1\"} "), 0);
 	assert_int_equal(fixture_call(fx)->status, 200);
 	assert_int_equal(fx->a.accepted, 2);
 }
@@ -466,7 +477,8 @@ static void avoids_the_busy(void **state)
 static void breaks_the_circuit(void **state)
 {
 	struct fixture *fx = *state;
-	const char *sample = "gateway_upstream_circuit_state{kind=\"projection\",shard=\"p1\",endpoint=\"%s\"} ";
+	const char *sample = "gateway_upstream_circuit_state{kind=\"projection\",shard=\"p1\","
+	    "endpoint=\"%s\"} ";
 	char name[256];
 	struct seen *s;
 	uint16_t port = node_dead_port();
@@ -527,7 +539,9 @@ static void cancelling_tells_the_node(void **state)
 	upstream_cancel(fx->seen[0].call);
 	fixture_wait_count(fx, &fx->a.closed, 1);
 	assert_false(fx->seen[0].done);
-	assert_int_equal(fixture_metric(fx, "gateway_upstream_requests_total{kind=\"projection\",shard=\"p1\",outcome=\"cancelled\"} "), 1);
+	assert_int_equal(fixture_metric(fx,
+	    "gateway_upstream_requests_total{kind=\"projection\",shard=\"p1\","
+	    "outcome=\"cancelled\"} "), 1);
 }
 
 static void cancelling_in_a_callback(void **state)

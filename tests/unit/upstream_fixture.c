@@ -28,7 +28,8 @@ int upstream_set_up(void **state)
 	};
 	fx->patience.cb = patience_cb;
 	fx->shard = (struct route_shard){ ROUTE_PROJECTION, STR("p1"), fx->ep, 0 };
-	fx->q = (struct upstream_request){ .shard = &fx->shard, .method = STR("POST"), .path = STR("/q"),
+	fx->q = (struct upstream_request){ .shard = &fx->shard, .method = STR("POST"),
+	    .path = STR("/q"),
 		.body = STR("{}"), .idempotent = true };
 	assert_int_equal(loop_new(&fx->loop), OK);
 	*state = fx;
@@ -55,10 +56,17 @@ void fixture_add(struct fixture *fx, uint16_t port, unsigned weight)
 {
 	size_t i = fx->shard.n++;
 
-	snprintf(fx->urls[i], sizeof fx->urls[i], "%s://127.0.0.1:%u", fx->q.grpc ? "grpc" : "http", port);
-	fx->ep[i] = (struct route_endpoint){ .url = str_c(fx->urls[i]), .scheme = fx->q.grpc ? SCHEME_GRPC : SCHEME_HTTP,
-		.host = STR("127.0.0.1"), .port = port, .base = STR(""), .admin = str_c(fx->urls[i]),
-		.weight = weight };
+	snprintf(fx->urls[i], sizeof fx->urls[i], "%s://127.0.0.1:%u",
+	    fx->q.grpc ? "grpc" : "http", port);
+	fx->ep[i] = (struct route_endpoint){
+		.url = str_c(fx->urls[i]),
+		.scheme = fx->q.grpc ? SCHEME_GRPC : SCHEME_HTTP,
+		.host = STR("127.0.0.1"),
+		.port = port,
+		.base = STR(""),
+		.admin = str_c(fx->urls[i]),
+		.weight = weight,
+	};
 }
 
 void fixture_start_a(struct fixture *fx, node_serve *serve)
