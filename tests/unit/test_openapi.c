@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "api/body.h"
 #include "api/openapi.h"
@@ -145,9 +146,34 @@ static void no_operation_is_unguarded(void **state)
 	}
 }
 
+/* schema/openapi.json is what is written here, laid out for people to read and to compare. */
+static void the_file_is_up_to_date(void **state)
+{
+	static const char path[] = "schema/openapi.json";
+	char *text = json_dumps(document, JSON_INDENT(1));
+	json_t *file;
+
+	(void)state;
+	assert_non_null(text);
+	if (getenv("UPDATE_OPENAPI") != NULL) {
+		FILE *f = fopen(path, "w");
+
+		assert_non_null(f);
+		assert_true(fprintf(f, "%s\n", text) > 0);
+		assert_int_equal(fclose(f), 0);
+	}
+	free(text);
+	file = json_load_file(path, 0, NULL);
+	if (!json_equal(file, document))
+		fail_msg("%s is not what the operation table says: run UPDATE_OPENAPI=1"
+		    " build/release/unit/test_openapi and look at the difference", path);
+	json_decref(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_file_is_up_to_date),
 		cmocka_unit_test(agrees_with_the_table), cmocka_unit_test(schemas_exist),
 		cmocka_unit_test(references_resolve),
 		cmocka_unit_test(bodies_show_what_the_reader_demands),
