@@ -1,5 +1,82 @@
 #include "request/header.h"
 
+/* Lower-case of the characters that names may have (RFC 9110, 5.6.2); 0: not one of them. */
+static const char token[256] = {
+	['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*',
+	['+'] = '+', ['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '_', ['`'] = '`', ['|'] = '|',
+	['~'] = '~', ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5',
+	['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9',
+#define LETTER(upper, lower) [upper] = lower, [lower] = lower
+	LETTER('A', 'a'), LETTER('B', 'b'), LETTER('C', 'c'), LETTER('D', 'd'), LETTER('E', 'e'),
+	LETTER('F', 'f'), LETTER('G', 'g'), LETTER('H', 'h'), LETTER('I', 'i'), LETTER('J', 'j'),
+	LETTER('K', 'k'), LETTER('L', 'l'), LETTER('M', 'm'), LETTER('N', 'n'), LETTER('O', 'o'),
+	LETTER('P', 'p'), LETTER('Q', 'q'), LETTER('R', 'r'), LETTER('S', 's'), LETTER('T', 't'),
+	LETTER('U', 'u'), LETTER('V', 'v'), LETTER('W', 'w'), LETTER('X', 'x'), LETTER('Y', 'y'),
+	LETTER('Z', 'z'),
+#undef LETTER
+};
+
+bool header_is_token(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (token[(unsigned char)s.p[i]] == 0)
+			return false;
+	return s.n > 0;
+}
+
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Whether none of eight bytes is below 0x20 or DEL. A false alarm costs only time. */
+static bool clean8(const char *p)
+{
+	uint64_t v, del;
+
+	memcpy(&v, p, 8);
+	del = v ^ EACH(0x7f);
+	return ((((v - EACH(0x20)) & ~v) | ((del - EACH(0x01)) & ~del)) & EACH(0x80)) == 0;
+}
+
+bool header_is_value(struct str s)
+{
+	size_t i = 0;
+
+	while (i < s.n) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (s.n - i >= 8 && clean8(s.p + i)) {
+			i += 8;
+			continue;
+		}
+		if ((c < 0x20 && c != '\t') || c == 0x7f)
+			return false;
+		i++;
+	}
+	return true;
+}
+
+bool header_split(char *line, size_t n, struct header *out)
+{
+	size_t k = 0;
+
+	while (k < n && token[(unsigned char)line[k]] != 0) {
+		line[k] = token[(unsigned char)line[k]];
+		k++;
+	}
+	if (k == 0 || k == n || line[k] != ':')
+		return false;
+	out->name = str_n(line, k);
+	out->value = str_trim(str_n(line + k + 1, n - k - 1));
+	return header_is_value(out->value);
+}
+
+bool header_lists(struct str list, struct str member)
+{
+	while (list.n > 0)
+		if (str_ieq(str_trim(str_cut(list, ',', &list)), member))
+			return true;
+	return false;
+}
+
 static const struct str names[] = {
 #define H(id, name) [HDR_##id] = { name, sizeof(name) - 1 },
 	HEADER_TABLE(H)

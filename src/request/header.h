@@ -43,6 +43,16 @@ enum header_id {
 	HDR__COUNT
 };
 
+/* token (RFC 9110, 5.6.2): names of fields, methods. Not empty. */
+bool header_is_token(struct str s);
+/* field-value (RFC 9110, 5.5): visible ASCII, obs-text, blanks and tabs; may be empty. */
+bool header_is_value(struct str s);
+/* Takes a line without its CR LF apart (field-line = field-name ":" OWS field-value OWS; RFC 9112, 5) and
+ * lower-cases the name in place. False when it is anything else: obs-fold, a blank before the colon. */
+bool header_split(char *line, size_t n, struct header *out);
+/* Whether `list` (#token; RFC 9110, 5.6.1) has the member, which is lower-case. */
+bool header_lists(struct str list, struct str member);
+
 /* The id of a lower-case name, or HDR__COUNT. */
 enum header_id header_lookup(struct str name);
 struct str header_name(enum header_id id);

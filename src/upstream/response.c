@@ -1,21 +1,5 @@
 #include "upstream/response.h"
 
-/* Lower-case of the characters that names may have (RFC 9110, 5.6.2); 0: not one of them. */
-static const char token[256] = {
-	['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*',
-	['+'] = '+', ['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '_', ['`'] = '`', ['|'] = '|',
-	['~'] = '~', ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5',
-	['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9',
-#define LETTER(upper, lower) [upper] = lower, [lower] = lower
-	LETTER('A', 'a'), LETTER('B', 'b'), LETTER('C', 'c'), LETTER('D', 'd'), LETTER('E', 'e'),
-	LETTER('F', 'f'), LETTER('G', 'g'), LETTER('H', 'h'), LETTER('I', 'i'), LETTER('J', 'j'),
-	LETTER('K', 'k'), LETTER('L', 'l'), LETTER('M', 'm'), LETTER('N', 'n'), LETTER('O', 'o'),
-	LETTER('P', 'p'), LETTER('Q', 'q'), LETTER('R', 'r'), LETTER('S', 's'), LETTER('T', 't'),
-	LETTER('U', 'u'), LETTER('V', 'v'), LETTER('W', 'w'), LETTER('X', 'x'), LETTER('Y', 'y'),
-	LETTER('Z', 'z'),
-#undef LETTER
-};
-
 static enum response_step bad(struct response *r, const char *fault)
 {
 	r->fault = fault;
@@ -23,37 +7,6 @@ static enum response_step bad(struct response *r, const char *fault)
 }
 
 /* ---- the head --------------------------------------------------------------------------------- */
-
-#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
-
-/* Whether none of eight bytes is below 0x20 or DEL. A false alarm costs only time. */
-static bool clean8(const char *p)
-{
-	uint64_t v, del;
-
-	memcpy(&v, p, 8);
-	del = v ^ EACH(0x7f);
-	return ((((v - EACH(0x20)) & ~v) | ((del - EACH(0x01)) & ~del)) & EACH(0x80)) == 0;
-}
-
-/* field-value and reason-phrase: visible characters, obs-text, blanks (RFC 9110, 5.5). */
-static bool clean(struct str s)
-{
-	size_t i = 0;
-
-	while (i < s.n) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if (s.n - i >= 8 && clean8(s.p + i)) {
-			i += 8;
-			continue;
-		}
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			return false;
-		i++;
-	}
-	return true;
-}
 
 /* status-line = HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112, 4) */
 static enum response_step status_line(struct response *r, struct str s)
@@ -65,7 +18,7 @@ static enum response_step status_line(struct response *r, struct str s)
 		return bad(r, "malformed status line");
 	if (d[0] < '1' || d[0] > '5' || d[1] < '0' || d[1] > '9' || d[2] < '0' || d[2] > '9')
 		return bad(r, "malformed status code");
-	if (!clean(str_skip(s, 13)))
+	if (!header_is_value(str_skip(s, 13)))
 		return bad(r, "control character in the reason phrase");
 	r->status = (d[0] - '0') * 100 + (d[1] - '0') * 10 + (d[2] - '0');
 	r->http10 = s.p[7] == '0';
@@ -136,29 +89,12 @@ static enum response_step field(struct response *r, struct header h)
 	return RESPONSE_MORE;
 }
 
-/* field-line = field-name ":" OWS field-value OWS (RFC 9112, 5); lower-cases the name in place. */
-static bool split_field(char *p, size_t n, struct header *h)
-{
-	size_t k = 0;
-
-	while (k < n && token[(unsigned char)p[k]] != 0) {
-		p[k] = token[(unsigned char)p[k]];
-		k++;
-	}
-	if (k == 0 || k == n || p[k] != ':')
-		return false; /* obs-fold and a blank before the colon end here, too */
-	h->name = str_n(p, k);
-	h->value = str_trim(str_n(p + k + 1, n - k - 1));
-	return clean(h->value);
-}
-
 /* Whether a Connection field lists the option, which is lower-case. */
 static bool connection_lists(const struct response *r, struct str option)
 {
 	for (size_t i = 0; i < r->nconnection; i++)
-		for (struct str rest = r->connection[i]; rest.n > 0;)
-			if (str_ieq(str_trim(str_cut(rest, ',', &rest)), option))
-				return true;
+		if (header_lists(r->connection[i], option))
+			return true;
 	return false;
 }
 
@@ -221,7 +157,7 @@ static enum response_step line(struct response *r, char *p, size_t n)
 		return status_line(r, str_n(p, n));
 	if (n == 0)
 		return blank_line(r);
-	if (!split_field(p, n, &h))
+	if (!header_split(p, n, &h))
 		return bad(r, "malformed header field");
 	return field(r, h);
 }
@@ -272,98 +208,6 @@ enum response_step response_head(struct response *r, char *p, size_t n, size_t *
 
 /* ---- the body --------------------------------------------------------------------------------- */
 
-/* chunked-body (RFC 9112, 7.1), one byte of framing at a time */
-enum { CHUNK_SIZE, CHUNK_EXT, CHUNK_LF, CHUNK_DATA, CHUNK_DATA_CR, CHUNK_DATA_LF, CHUNK_TRAILER,
-	CHUNK_TRAILER_LF, CHUNK_LAST_LF, CHUNK_DONE, CHUNK_BAD };
-/* where in a trailer line: its start, its name, its value */
-enum { TRAILER_START, TRAILER_NAME, TRAILER_VALUE };
-
-static int hex_digit(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static int chunk_size(struct response *r, unsigned char c)
-{
-	int d = hex_digit(c);
-
-	if (d >= 0) {
-		if (r->digits++ == 15) /* past 2^60 */
-			return CHUNK_BAD;
-		r->left = r->left << 4 | (uint64_t)d;
-		return CHUNK_SIZE;
-	}
-	if (r->digits == 0)
-		return CHUNK_BAD;
-	return c == '\r' ? CHUNK_LF : c == ';' ? CHUNK_EXT : CHUNK_BAD;
-}
-
-static int chunk_ext(struct response *r, unsigned char c)
-{
-	if (c == '\r')
-		return CHUNK_LF;
-	if ((c < 0x20 && c != '\t') || c == 0x7f || ++r->overhead > RESPONSE_MAX_TRAILER)
-		return CHUNK_BAD;
-	return CHUNK_EXT;
-}
-
-static int chunk_lf(struct response *r, unsigned char c)
-{
-	if (c != '\n')
-		return CHUNK_BAD;
-	r->digits = 0;
-	r->trailer_line = TRAILER_START;
-	return r->left > 0 ? CHUNK_DATA : CHUNK_TRAILER;
-}
-
-/* Trailer fields are checked and dropped. */
-static int trailer(struct response *r, unsigned char c)
-{
-	if (++r->overhead > RESPONSE_MAX_TRAILER)
-		return CHUNK_BAD;
-	if (r->trailer_line == TRAILER_VALUE) {
-		if (c == '\r')
-			return CHUNK_TRAILER_LF;
-		return (c < 0x20 && c != '\t') || c == 0x7f ? CHUNK_BAD : CHUNK_TRAILER;
-	}
-	if (c == '\r' && r->trailer_line == TRAILER_START)
-		return CHUNK_LAST_LF;
-	if (c == ':' && r->trailer_line == TRAILER_NAME)
-		r->trailer_line = TRAILER_VALUE;
-	else if (token[c] != 0)
-		r->trailer_line = TRAILER_NAME;
-	else
-		return CHUNK_BAD;
-	return CHUNK_TRAILER;
-}
-
-static int chunk_byte(struct response *r, unsigned char c)
-{
-	switch (r->chunk) {
-	case CHUNK_SIZE:
-		return chunk_size(r, c);
-	case CHUNK_EXT:
-		return chunk_ext(r, c);
-	case CHUNK_LF:
-		return chunk_lf(r, c);
-	case CHUNK_DATA_CR:
-		return c == '\r' ? CHUNK_DATA_LF : CHUNK_BAD;
-	case CHUNK_DATA_LF:
-		return c == '\n' ? CHUNK_SIZE : CHUNK_BAD;
-	case CHUNK_TRAILER:
-		return trailer(r, c);
-	case CHUNK_TRAILER_LF:
-		r->trailer_line = TRAILER_START;
-		return c == '\n' ? CHUNK_TRAILER : CHUNK_BAD;
-	case CHUNK_LAST_LF:
-		return c == '\n' ? CHUNK_DONE : CHUNK_BAD;
-	}
-	return CHUNK_BAD;
-}
-
 /* Takes up to r->left bytes as data. */
 static struct str take(struct response *r, const char *p, size_t n)
 {
@@ -373,25 +217,20 @@ static struct str take(struct response *r, const char *p, size_t n)
 	return str_n(p, k);
 }
 
-static enum response_step chunked(struct response *r, const char *p, size_t n, size_t *used,
+static enum response_step chunks(struct response *r, const char *p, size_t n, size_t *used,
     struct str *data)
 {
-	size_t i = 0;
-
-	while (i < n && r->chunk != CHUNK_DATA && r->chunk < CHUNK_DONE)
-		r->chunk = (uint8_t)chunk_byte(r, (unsigned char)p[i++]);
-	*used = i;
-	if (r->chunk == CHUNK_BAD)
-		return bad(r, "malformed chunk");
-	if (r->chunk == CHUNK_DONE)
-		return RESPONSE_DONE;
-	if (i == n)
+	switch (chunked_read(&r->chunked, p, n, used, data)) {
+	case CHUNKED_MORE:
 		return RESPONSE_MORE;
-	*data = take(r, p + i, n - i);
-	*used += data->n;
-	if (r->left == 0)
-		r->chunk = CHUNK_DATA_CR;
-	return RESPONSE_DATA;
+	case CHUNKED_DATA:
+		return RESPONSE_DATA;
+	case CHUNKED_DONE:
+		return RESPONSE_DONE;
+	case CHUNKED_BAD:
+		break;
+	}
+	return bad(r, "malformed chunk");
 }
 
 enum response_step response_body(struct response *r, const char *p, size_t n, size_t *used,
@@ -406,7 +245,7 @@ enum response_step response_body(struct response *r, const char *p, size_t n, si
 			return RESPONSE_DONE;
 		break;
 	case BODY_CHUNKED:
-		return chunked(r, p, n, used, data);
+		return chunks(r, p, n, used, data);
 	case BODY_UNTIL_CLOSE:
 		r->left = n;
 		break;

@@ -10,11 +10,11 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "request/chunked.h"
 #include "request/header.h"
 
 #define RESPONSE_HEADERS 96       /* fields at most */
 #define RESPONSE_MAX_HEAD 32768   /* bytes, interim responses included */
-#define RESPONSE_MAX_TRAILER 8192 /* bytes of chunk extensions and trailers */
 #define RESPONSE_CONNECTIONS 4    /* Connection fields at most */
 
 enum response_step {
@@ -41,9 +41,8 @@ struct response {
 	size_t at;       /* of the next line in it */
 	struct str connection[RESPONSE_CONNECTIONS];
 	size_t nconnection;
-	uint64_t left;   /* of the body or the chunk */
-	size_t overhead; /* bytes of extensions and trailers so far */
-	uint8_t chunk, digits, trailer_line;
+	uint64_t left;   /* of a body whose length is known */
+	struct chunked chunked;
 };
 
 /* to_head: the response answers HEAD and so has no body (RFC 9110, 9.3.2). */
