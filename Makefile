@@ -16,7 +16,7 @@ CFLAGS  ?= -O2 -g
 PY      ?= /usr/bin/python3
 JOBS    ?= $(shell nproc)
 
-PKGS := libmicrohttpd libnghttp2 gnutls nettle hogweed gmp sqlite3 libcurl jansson libprotobuf-c yaml-0.1 \
+PKGS := libnghttp2 gnutls nettle hogweed gmp sqlite3 libcurl jansson libprotobuf-c yaml-0.1 \
         liboath libqrencode libsodium libargon2
 LIBS  = $(shell pkg-config --libs $(PKGS)) -lnats -lscrypt -lunistring -lzxcvbn -lm -pthread
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \

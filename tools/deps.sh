@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-build_pkgs=(gcc make pkg-config libc6-dev libmicrohttpd-dev libnghttp2-dev libgnutls28-dev nettle-dev libgmp-dev
+build_pkgs=(gcc make pkg-config libc6-dev libnghttp2-dev libgnutls28-dev nettle-dev libgmp-dev
 	libsqlite3-dev libcurl4-gnutls-dev libnats-dev libargon2-dev libscrypt-dev libsodium-dev libjansson-dev
 	libprotobuf-c-dev protobuf-c-compiler libyaml-dev liboath-dev libqrencode-dev libunistring-dev libzxcvbn-dev python3-zxcvbn)
 test_pkgs=(libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jwt python3-jwcrypto python3-requests

@@ -2,92 +2,18 @@
 
 #include "request/request.h"
 
-/* ---- characters ---------------------------------------------------------------------------- */
-
-enum { TOKEN = 1, VALUE = 2, HOST = 4 };
-
-#define T TOKEN | VALUE
-#define H TOKEN | VALUE | HOST
-static const unsigned char class_of[256] = {
-	['\t'] = VALUE, [' '] = VALUE, ['"'] = VALUE, ['('] = VALUE, [')'] = VALUE, [','] = VALUE,
-	['/'] = VALUE, [':'] = VALUE | HOST, [';'] = VALUE, ['<'] = VALUE, ['='] = VALUE,
-	['>'] = VALUE, ['?'] = VALUE, ['@'] = VALUE, ['['] = VALUE | HOST, ['\\'] = VALUE,
-	[']'] = VALUE | HOST, ['{'] = VALUE, ['}'] = VALUE,
-	['!'] = T, ['#'] = T, ['$'] = T, ['%'] = T, ['&'] = T, ['\''] = T, ['*'] = T, ['+'] = T,
-	['-'] = H, ['.'] = H, ['^'] = T, ['_'] = H, ['`'] = T, ['|'] = T, ['~'] = H,
-	['0' ... '9'] = H, ['A' ... 'Z'] = H, ['a' ... 'z'] = H,
-	[0x80 ... 0xff] = VALUE,
+/* Characters of host and port. */
+static const bool host_char[256] = {
+	[':'] = true, ['['] = true, [']'] = true, ['-'] = true, ['.'] = true, ['_'] = true, ['~'] = true,
+	['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
 };
-#undef T
-#undef H
 
-static bool all(struct str s, unsigned char class)
+static bool host_chars(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++)
-		if ((class_of[(unsigned char)s.p[i]] & class) == 0)
+		if (!host_char[(unsigned char)s.p[i]])
 			return false;
 	return true;
-}
-
-bool check_token(struct str s)
-{
-	return s.n > 0 && all(s, TOKEN);
-}
-
-bool check_value(struct str s)
-{
-	return all(s, VALUE);
-}
-
-/* ---- layout -------------------------------------------------------------------------------- */
-
-/* Whether two bytes that were a CR LF lie at p. */
-static bool line_end(const char *p, const char *end)
-{
-	return end - p >= 2 && p[0] == '\0' && p[1] == '\0';
-}
-
-static bool request_line(const struct check_head *h, const char *end)
-{
-	size_t method = strnlen(h->method, h->n);
-
-	return check_token(str_n(h->method, method)) &&
-	    h->target.p == h->method + method + 1 && h->target.n > 0 &&
-	    h->version == h->target.p + h->target.n + 1 &&
-	    end - h->version >= 8 && h->version[-1] == '\0' && memcmp(h->version, "HTTP/1.", 7) == 0;
-}
-
-/* name NUL OWS value: exactly at *p; leaves *p behind the value. */
-static bool field(const struct header *h, const char **p, const char *end)
-{
-	const char *v;
-
-	if (h->name.p != *p || h->name.n >= (size_t)(end - *p) || !check_token(h->name))
-		return false;
-	v = *p + h->name.n;
-	if (*v++ != '\0') /* where the colon was */
-		return false;
-	while (v < end && (*v == ' ' || *v == '\t'))
-		v++;
-	if (h->value.p != v || h->value.n > (size_t)(end - v) || !check_value(h->value))
-		return false;
-	*p = v + h->value.n;
-	return true;
-}
-
-enum err check_layout(const struct check_head *h)
-{
-	const char *end = h->method + h->n, *p = h->version + 8;
-
-	if (!request_line(h, end) || !line_end(p, end))
-		return E_BAD_REQUEST;
-	p += 2;
-	for (size_t i = 0; i < h->nh; i++) {
-		if (!field(&h->h[i], &p, end) || !line_end(p, end))
-			return E_BAD_REQUEST;
-		p += 2;
-	}
-	return line_end(p, end) && p + 2 == end ? OK : E_BAD_REQUEST;
 }
 
 /* ---- target -------------------------------------------------------------------------------- */
@@ -199,7 +125,7 @@ bool check_authority(struct str s)
 {
 	struct str port, host;
 
-	if (s.n == 0 || s.n > 255 + 6 || !all(s, HOST))
+	if (s.n == 0 || s.n > 255 + 6 || !host_chars(s))
 		return false;
 	if (s.p[0] == '[') {
 		const char *close = memchr(s.p, ']', s.n);

@@ -1,39 +1,17 @@
-/* The strict check of a request's head (RFC 9110, RFC 9112): what is not well-formed beyond doubt is
- * refused, because another reader of the same bytes might see another request in it.
- *
- * libmicrohttpd parses leniently and hides what it forgave: bare LF, NUL, obs-fold, blanks before a
- * colon. But it parses in place, overwriting only line ends and separators by NUL, so the head still
- * lies contiguous in its buffer; check_layout walks it and accepts only what a strict parser would have
- * left behind. Pure functions; any thread. */
+/* What the parts of a request's head must satisfy, beyond the form of each line (RFC 9110, RFC 9112):
+ * what is not well-formed beyond doubt is refused, because another reader of the same bytes might see
+ * another request in it. Pure functions; any thread. */
 #ifndef FRONT_CHECK_H
 #define FRONT_CHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/str.h"
-#include "request/header.h"
 
 struct request;
-
-/* Where libmicrohttpd left the parts of one head. */
-struct check_head {
-	const char *method;  /* first byte of the request line */
-	struct str target;   /* where it lay; its bytes may have been rewritten since */
-	const char *version; /* "HTTP/1.1" */
-	size_t n;            /* bytes from method to the end of the empty line */
-	const struct header *h; /* fields in order, as libmicrohttpd delimited them */
-	size_t nh;
-};
-/* OK only if the head is METHOD SP target SP version CRLF *(name ":" OWS value CRLF) CRLF and
- * nothing else. One thing cannot be told apart: a bare LF with a NUL beside
- * it, from CR LF; libmicrohttpd took it for the same line end. E_BAD_REQUEST. */
-enum err check_layout(const struct check_head *head);
-
-/* A token (RFC 9110, 5.6.2): names of fields and methods. */
-bool check_token(struct str s);
-/* A field value: visible ASCII, obs-text, blanks and tabs (RFC 9110, 5.5). */
-bool check_value(struct str s);
 
 struct check_target {
 	struct str path;      /* path and query, starting with "/"; or "*" */

@@ -14,6 +14,7 @@
 #include "front/check.h"
 #include "front/deadline.h"
 #include "front/grpc.h"
+#include "request/chunked.h"
 #include "request/request.h"
 
 struct api;
@@ -34,12 +35,10 @@ struct exchange {
 	union {
 		struct {
 			struct http1_conn *conn; /* NULL: the connection is gone */
-			struct check_head head;
-			bool queued;     /* the response is libmicrohttpd's */
-			bool parked;     /* waits, in libmicrohttpd's hands */
-			bool suspended;  /* waits, out of libmicrohttpd's hands */
+			struct chunked chunked;
 			bool http_1_0;
-			unsigned visits; /* times that libmicrohttpd asked while there was no answer */
+			bool written; /* the head of the answer is on its way */
+			bool last;    /* ... and says that the connection ends */
 		} h1;
 		struct {
 			struct http2_conn *conn; /* NULL: the connection is gone */

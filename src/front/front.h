@@ -1,4 +1,4 @@
-/* The door: listeners, HTTP/1.1 (libmicrohttpd) and HTTP/2 (nghttp2). Turns bytes into requests that
+/* The door: listeners, HTTP/1.1 and HTTP/2 (nghttp2). Turns bytes into requests that
  * are well-formed beyond doubt, hands them to api_start, and sends what comes back. Everything
  * irregular is answered with the envelope or a closed connection here.
  *

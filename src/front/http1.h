@@ -1,10 +1,9 @@
-/* HTTP/1.1 on one listener of one worker, by libmicrohttpd in external epoll mode.
+/* HTTP/1.1 on one listener of one worker: reads requests, hands them to api_start and api_run, writes what
+ * comes back. One read and one write a request when neither side is slow; no system call but those,
+ * because a connection stays in the epoll set as it was put there, edge-triggered, and no allocation.
  *
- * libmicrohttpd parses and writes; this decides. What it hides is found again by check.h before
- * api_start sees a request. A request that waits for its answer is at first only parked: it stays in
- * libmicrohttpd's hands, which asks again whenever it runs, and costs no system call. Asked too
- * often, it is suspended, and its socket watched for a client that leaves.
- * docs/decisions/0010-front-http1.md tells the rest. One thread: the worker's. */
+ * What a request may look like is in head.h and check.h; why this is not a library's is in
+ * docs/decisions/0010-front-http1.md. One thread: the worker's. */
 #ifndef FRONT_HTTP1_H
 #define FRONT_HTTP1_H
 
@@ -32,8 +31,8 @@ enum err http1_new(const struct http1_config *c, struct http1 **out, struct fail
 /* Stops accepting, closes connections that have no request, the others after their answer. */
 void http1_drain(struct http1 *h);
 void http1_free(struct http1 *h);
-/* Once an iteration, before the loop waits: lets libmicrohttpd run if there is anything to do.
- * Returns how long the loop may sleep, microseconds, or -1. */
+/* Once an iteration, before the loop waits: writes what was answered in it. Returns how long the loop
+ * may sleep, microseconds, or -1. */
 int64_t http1_turn(struct http1 *h);
 
 #endif

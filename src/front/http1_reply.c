@@ -1,113 +1,124 @@
 #include "front/http1_reply.h"
 
-#include <microhttpd.h>
-#include <sys/socket.h>
-
-#include "api/api.h"
-#include "base/clock.h"
+#include "base/buf.h"
 #include "request/request.h"
 
-#define RAW_MAX (64u << 10)
+#define ROOM 512 /* for all but the reply's own fields */
 
-/* The framing is ours, not the reply's. */
+/* RFC 9110, 15. A status that is not here has an empty reason. */
+static const char *const reasons[600] = {
+	[200] = "OK", [201] = "Created", [202] = "Accepted", [203] = "Non-Authoritative Information",
+	[204] = "No Content", [205] = "Reset Content", [206] = "Partial Content",
+	[300] = "Multiple Choices", [301] = "Moved Permanently", [302] = "Found", [303] = "See Other",
+	[304] = "Not Modified", [307] = "Temporary Redirect", [308] = "Permanent Redirect",
+	[400] = "Bad Request", [401] = "Unauthorized", [402] = "Payment Required", [403] = "Forbidden",
+	[404] = "Not Found", [405] = "Method Not Allowed", [406] = "Not Acceptable",
+	[408] = "Request Timeout", [409] = "Conflict", [410] = "Gone", [411] = "Length Required",
+	[412] = "Precondition Failed", [413] = "Content Too Large", [414] = "URI Too Long",
+	[415] = "Unsupported Media Type", [416] = "Range Not Satisfiable",
+	[417] = "Expectation Failed", [421] = "Misdirected Request", [422] = "Unprocessable Content",
+	[425] = "Too Early", [426] = "Upgrade Required", [428] = "Precondition Required",
+	[429] = "Too Many Requests", [431] = "Request Header Fields Too Large",
+	[451] = "Unavailable For Legal Reasons",
+	[500] = "Internal Server Error", [501] = "Not Implemented", [502] = "Bad Gateway",
+	[503] = "Service Unavailable", [504] = "Gateway Timeout", [505] = "HTTP Version Not Supported",
+};
+
 static bool is_framing(struct str name)
 {
-	return str_ieq(name, STR("connection")) || str_ieq(name, STR("content-length")) ||
-	    str_ieq(name, STR("transfer-encoding")) || str_ieq(name, STR("keep-alive"));
+	static const struct str names[] = { { "connection", 10 }, { "content-length", 14 },
+		{ "transfer-encoding", 17 }, { "keep-alive", 10 } };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (str_eq(name, names[i]))
+			return true;
+	return false;
 }
 
-static bool no_body(int status)
+static bool bodiless(int status)
 {
 	return status == 204 || status == 304;
 }
 
-static void add(struct MHD_Response *res, struct request *r, struct str name, struct str value)
+/* The room was reserved: these append without asking. */
+static char *put(char *o, struct str s)
 {
-	char *n = arena_strz(&r->arena, name), *v = arena_strz(&r->arena, value);
-
-	if (n != NULL && v != NULL)
-		(void)MHD_add_response_header(res, n, v);
+	if (s.n > 0)
+		memcpy(o, s.p, s.n);
+	return o + s.n;
 }
 
-bool http1_reply_queue(struct MHD_Connection *mhd, struct request *r, bool close)
+static char *put_field(char *o, struct str name, struct str value)
 {
-	struct str body = no_body(r->reply.status) ? STR_NONE : r->reply.body;
-	struct MHD_Response *res = MHD_create_response_from_buffer(body.n, (void *)body.p,
-	    MHD_RESPMEM_PERSISTENT);
-	bool ok;
-
-	if (res == NULL)
-		return false;
-	if (r->reply.content_type.p != NULL && !no_body(r->reply.status))
-		add(res, r, STR("content-type"), r->reply.content_type);
-	for (size_t i = 0; i < r->reply.nh; i++)
-		if (!is_framing(r->reply.h[i].name))
-			add(res, r, r->reply.h[i].name, r->reply.h[i].value);
-	if (close)
-		(void)MHD_add_response_header(res, "connection", "close");
-	ok = MHD_queue_response(mhd, (unsigned)r->reply.status, res) == MHD_YES;
-	MHD_destroy_response(res);
-	return ok;
+	o = put(put(o, name), STR(": "));
+	return put(put(o, value), STR("\r\n"));
 }
 
-/* ---- raw ----------------------------------------------------------------------------------- */
-
-static void raw_head(struct buf *b, int status)
+static char *put_number(char *o, uint64_t v)
 {
-	buf_printf(b, "HTTP/1.1 %d %s\r\n", status, MHD_get_reason_phrase_for((unsigned)status));
+	char t[20];
+	size_t i = sizeof t;
+
+	do
+		t[--i] = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	return put(o, str_n(t + i, sizeof t - i));
 }
 
-static void raw_field(struct buf *b, struct str name, struct str value)
+static char *put_status(char *o, int status)
 {
-	buf_adds(b, name);
-	buf_add(b, ": ", 2);
-	buf_adds(b, value);
-	buf_add(b, "\r\n", 2);
+	const char *reason = status >= 0 && status < 600 ? reasons[status] : NULL;
+
+	o = put_number(put(o, STR("HTTP/1.1 ")), (uint64_t)status);
+	return put(put(put(o, STR(" ")), str_c(reason)), STR("\r\n"));
 }
 
-static void raw_body(struct buf *b, struct str type, struct str body, bool send_body)
+static size_t room(const struct reply *reply)
 {
-	if (type.p != NULL)
-		raw_field(b, STR("content-type"), type);
-	buf_printf(b, "connection: close\r\ncontent-length: %zu\r\n\r\n", body.n);
-	if (send_body)
-		buf_adds(b, body);
+	size_t n = ROOM + reply->content_type.n;
+
+	for (size_t i = 0; i < reply->nh; i++)
+		n += reply->h[i].name.n + reply->h[i].value.n + 4;
+	return n;
 }
 
-static void raw_send(int fd, struct buf *b)
+static char *put_fields(char *o, const struct reply *reply)
 {
-	if (buf_err(b) == OK)
-		(void)!send(fd, b->p, b->n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	buf_release(b);
+	for (size_t i = 0; i < reply->nh; i++) {
+		const struct header *h = &reply->h[i];
+
+		if (!is_framing(h->name) && header_is_token(h->name) && header_is_value(h->value))
+			o = put_field(o, h->name, h->value);
+	}
+	return o;
 }
 
-void http1_reply_raw(int fd, struct request *r)
+enum err http1_reply_head(const struct request *r, struct str date, enum http1_connection connection,
+    struct buf *out)
 {
-	struct buf b;
+	const struct reply *reply = &r->reply;
+	bool body = !bodiless(reply->status);
+	enum err e = buf_reserve(out, room(reply));
+	char *o = out->p + out->n;
 
-	buf_init(&b, RAW_MAX);
-	raw_head(&b, r->reply.status);
-	for (size_t i = 0; i < r->reply.nh; i++)
-		if (!is_framing(r->reply.h[i].name))
-			raw_field(&b, r->reply.h[i].name, r->reply.h[i].value);
-	raw_body(&b, r->reply.content_type, r->reply.body, !str_eq(r->method, STR("HEAD")));
-	raw_send(fd, &b);
+	if (e != OK)
+		return e;
+	o = put_field(put_status(o, reply->status), STR("date"), date);
+	if (body && reply->content_type.p != NULL && header_is_value(reply->content_type))
+		o = put_field(o, STR("content-type"), reply->content_type);
+	o = put_fields(o, reply);
+	if (connection == CONNECTION_CLOSE)
+		o = put(o, STR("connection: close\r\n"));
+	else if (connection == CONNECTION_KEEP)
+		o = put(o, STR("connection: keep-alive\r\n"));
+	if (body)
+		o = put(put_number(put(o, STR("content-length: ")), reply->body.n), STR("\r\n"));
+	o = put(o, STR("\r\n"));
+	out->n = (size_t)(o - out->p);
+	return OK;
 }
 
-void http1_reply_raw_error(int fd, enum err e)
+struct str http1_reply_body(const struct request *r)
 {
-	struct buf b, body;
-	char id[ID_TEXT_LEN];
-
-	id_text(id_new(clock_wall()), id);
-	buf_init(&b, RAW_MAX);
-	buf_init(&body, RAW_MAX);
-	api_write_envelope(e, str_c(id), &body);
-	raw_head(&b, err_info(e)->http);
-	raw_field(&b, STR("x-correlation-id"), str_c(id));
-	if (err_info(e)->http == 503)
-		raw_field(&b, STR("retry-after"), STR("1"));
-	raw_body(&b, STR("application/json"), buf_str(&body), true);
-	raw_send(fd, &b);
-	buf_release(&body);
+	return bodiless(r->reply.status) || str_eq(r->method, STR("HEAD")) ? STR_NONE : r->reply.body;
 }

@@ -1,22 +1,27 @@
-/* A reply as libmicrohttpd's response, or as plain bytes for where libmicrohttpd would not take one:
- * while a header or a body is still arriving. One thread: the worker's. */
+/* The head of an HTTP/1.1 answer as bytes (RFC 9112, 4). Any thread. */
 #ifndef FRONT_HTTP1_REPLY_H
 #define FRONT_HTTP1_REPLY_H
 
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "base/str.h"
 
-struct MHD_Connection;
+struct buf;
 struct request;
 
-/* Hands r->reply to libmicrohttpd; its body must stay as it is until the request has ended. False when
- * libmicrohttpd has no memory. */
-bool http1_reply_queue(struct MHD_Connection *mhd, struct request *r, bool close);
-/* Writes r->reply whole to the socket, with `connection: close`. What does not fit into the socket's
- * buffer is lost; the caller closes the connection. */
-void http1_reply_raw(int fd, struct request *r);
-/* The same for an error of which there is no request. */
-void http1_reply_raw_error(int fd, enum err e);
+/* What the answer says of the connection. */
+enum http1_connection {
+	CONNECTION_SILENT, /* it goes on, as is usual */
+	CONNECTION_KEEP,   /* it goes on, as an HTTP/1.0 client asked for */
+	CONNECTION_CLOSE
+};
+
+/* Appends the head of r->reply, from the status line to the empty line. Framing is decided here: fields
+ * of that name in the reply are left out, and so is one that holds what no field may. */
+enum err http1_reply_head(const struct request *r, struct str date, enum http1_connection connection,
+    struct buf *out);
+/* What follows the head: nothing with HEAD, 204 and 304 (RFC 9112, 6.3). */
+struct str http1_reply_body(const struct request *r);
 
 #endif

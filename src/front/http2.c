@@ -1,7 +1,6 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -11,7 +10,6 @@
 #include "front/peers.h"
 #include "front/sock.h"
 
-#define ACCEPT_AT_ONCE 16
 #define OUT_MAX (1u << 20) /* hard: HTTP2_OUT and the largest frame behind it stay far below */
 
 /* ---- the end of a connection --------------------------------------------------------------- */
@@ -111,19 +109,6 @@ static void send_late_cb(struct deadline *d)
 	close_conn(c);
 }
 
-static void set_date(struct http2 *h)
-{
-	int64_t sec = loop_wall(h->c.loop) / CLOCK_SEC;
-	time_t t = (time_t)sec;
-	struct tm tm;
-
-	if (sec == h->date_sec)
-		return;
-	h->date_sec = sec;
-	gmtime_r(&t, &tm);
-	strftime(h->date, sizeof h->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-}
-
 /* ---- output -------------------------------------------------------------------------------- */
 
 /* Writes what was gathered. False when the socket is broken. */
@@ -187,7 +172,6 @@ int64_t http2_turn(struct http2 *h)
 {
 	struct http2_conn *c = h->dirty;
 
-	set_date(h);
 	h->dirty = NULL;
 	while (c != NULL) {
 		struct http2_conn *next = c->next_dirty;
@@ -257,8 +241,9 @@ static enum err greet(struct http2_conn *c)
 	return OK;
 }
 
-static void open_conn(struct http2 *h, int fd, const struct sockaddr_storage *peer)
+static void accepted_cb(struct listener *l, int fd, const struct sockaddr_storage *peer)
 {
+	struct http2 *h = (struct http2 *)((char *)l - offsetof(struct http2, listener));
 	struct http2_conn *c = heap_zalloc(sizeof *c);
 
 	if (c == NULL || peers_enter(h->c.peers, (const struct sockaddr *)peer) != OK) {
@@ -281,39 +266,6 @@ static void open_conn(struct http2 *h, int fd, const struct sockaddr_storage *pe
 	}
 	deadline_set(&c->deadline, &h->head);
 	http2_conn_dirty(c);
-}
-
-static void again_cb(struct loop_timer *t)
-{
-	struct http2 *h = (struct http2 *)((char *)t - offsetof(struct http2, again));
-
-	(void)loop_mod(h->c.loop, &h->listening, EPOLLIN);
-}
-
-/* No descriptors left: epoll would report the waiting connection without end. */
-static void pause_accepting(struct http2 *h)
-{
-	if (loop_timer_set(h->c.loop, &h->again, 100 * CLOCK_MS) == OK)
-		(void)loop_mod(h->c.loop, &h->listening, 0);
-}
-
-static void accept_cb(struct loop_fd *fd, uint32_t events)
-{
-	struct http2 *h = (struct http2 *)((char *)fd - offsetof(struct http2, listening));
-
-	(void)events;
-	for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
-		struct sockaddr_storage peer = { 0 };
-		socklen_t n = sizeof peer;
-		int s = accept4(fd->fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (s < 0) {
-			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-				pause_accepting(h);
-			return;
-		}
-		open_conn(h, s, &peer);
-	}
 }
 
 /* ---- the listener -------------------------------------------------------------------------- */
@@ -345,16 +297,14 @@ enum err http2_new(const struct http2_config *cfg, struct http2 **out, struct fa
 		return E_NOMEM;
 	}
 	h->c = *cfg;
-	h->again.cb = again_cb;
-	h->listening = (struct loop_fd){ .fd = cfg->fd, .events = EPOLLIN, .cb = accept_cb };
 	deadlines_init(&h->head, cfg->loop, lim->header_timeout_us, head_late_cb);
 	deadlines_init(&h->idle, cfg->loop, lim->idle_timeout_us, idle_cb);
 	deadlines_init(&h->body, cfg->loop, lim->body_timeout_us, http2_stream_late_cb);
 	deadlines_init(&h->send, cfg->loop, lim->body_timeout_us, send_late_cb);
 	deadlines_init(&h->farewell, cfg->loop, CLOCK_SEC, idle_cb);
-	e = make_options(h);
+	e = listener_open(&h->listener, cfg->loop, cfg->fd, accepted_cb);
 	if (e == OK)
-		e = loop_add(cfg->loop, &h->listening);
+		e = make_options(h);
 	if (e != OK) {
 		http2_free(h);
 		return fail_set(f, e, "the HTTP/2 listener does not start");
@@ -363,20 +313,11 @@ enum err http2_new(const struct http2_config *cfg, struct http2 **out, struct fa
 	return OK;
 }
 
-static void stop_listening(struct http2 *h)
-{
-	loop_timer_clear(h->c.loop, &h->again);
-	loop_del(h->c.loop, &h->listening);
-	if (h->listening.fd >= 0)
-		close(h->listening.fd);
-	h->listening.fd = -1;
-}
-
 /* RFC 9113, 6.8: first a GOAWAY that refuses nothing, and a second later one that says which stream
  * was the last, so that no request that is on its way is lost. */
 void http2_drain(struct http2 *h)
 {
-	stop_listening(h);
+	listener_close(&h->listener);
 	h->draining = true;
 	for (struct http2_conn *c = h->conns; c != NULL; c = c->next) {
 		if (c->streams == 0) {
@@ -393,7 +334,7 @@ void http2_free(struct http2 *h)
 {
 	if (h == NULL)
 		return;
-	stop_listening(h);
+	listener_close(&h->listener);
 	while (h->conns != NULL) {
 		h->conns->broken = true;
 		close_conn(h->conns);

@@ -6,8 +6,10 @@
 
 #include "base/buf.h"
 #include "base/loop.h"
+#include "front/date.h"
 #include "front/deadline.h"
 #include "front/http2.h"
+#include "front/listener.h"
 
 struct exchange;
 
@@ -22,16 +24,14 @@ struct exchange;
 
 struct http2 {
 	struct http2_config c;
-	struct loop_fd listening;
-	struct loop_timer again; /* accepting, after there was no descriptor left */
+	struct listener listener;
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_option *option;
 	struct http2_conn *conns;
 	struct http2_conn *dirty; /* have output to make or to write */
 	bool draining;
 	struct deadlines head, idle, body, send, farewell;
-	char date[32]; /* IMF-fixdate of this second */
-	int64_t date_sec;
+	struct date date;
 	char in[HTTP2_READ];
 };
 

@@ -117,7 +117,7 @@ static size_t head_fields(struct exchange *x, nghttp2_nv *nv)
 	size_t n = 0;
 
 	nv[n++] = field(STR(":status"), decimal(&x->r, (uint64_t)reply->status), STAYS);
-	nv[n++] = field(STR("date"), str_c(h->date), NGHTTP2_NV_FLAG_NO_COPY_NAME);
+	nv[n++] = field(STR("date"), date_at(&h->date, loop_wall(h->c.loop)), NGHTTP2_NV_FLAG_NO_COPY_NAME);
 	if (reply->content_type.p == NULL && reply->grpc)
 		reply->content_type = STR("application/grpc");
 	if (reply->content_type.p != NULL)

@@ -72,10 +72,9 @@ static enum err grow_headers(struct request *r)
 	return OK;
 }
 
-enum err request_add_header(struct request *r, struct str name, struct str value)
+enum err request_add_field(struct request *r, struct str name, struct str value)
 {
-	enum header_id id;
-	char *lower;
+	enum header_id id = header_lookup(name);
 
 	if (r->nheaders == r->headers_cap) {
 		enum err e = grow_headers(r);
@@ -83,22 +82,26 @@ enum err request_add_header(struct request *r, struct str name, struct str value
 		if (e != OK)
 			return e;
 	}
-	lower = arena_alloc(&r->arena, name.n + 1);
+	r->headers[r->nheaders++] = (struct header){ name, value };
+	if (id == HDR__COUNT)
+		return OK;
+	if (r->known_count[id] == 0)
+		r->known[id] = value;
+	if (r->known_count[id] < UINT8_MAX)
+		r->known_count[id]++;
+	return OK;
+}
+
+enum err request_add_header(struct request *r, struct str name, struct str value)
+{
+	char *lower = arena_alloc(&r->arena, name.n + 1);
+
 	if (lower == NULL)
 		return E_NOMEM;
 	for (size_t i = 0; i < name.n; i++)
 		lower[i] = (char)(name.p[i] >= 'A' && name.p[i] <= 'Z' ? name.p[i] | 0x20 : name.p[i]);
 	lower[name.n] = '\0';
-	name.p = lower;
-	r->headers[r->nheaders++] = (struct header){ name, value };
-	id = header_lookup(name);
-	if (id != HDR__COUNT) {
-		if (r->known_count[id] == 0)
-			r->known[id] = value;
-		if (r->known_count[id] < UINT8_MAX)
-			r->known_count[id]++;
-	}
-	return OK;
+	return request_add_field(r, str_n(lower, name.n), value);
 }
 
 struct str request_header(const struct request *r, struct str name)

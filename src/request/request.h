@@ -147,7 +147,9 @@ void request_init(struct request *r);
 void request_reset(struct request *r);
 void request_release(struct request *r);
 
-/* Adds a header field as read (name is lower-cased into the arena). E_NOMEM, E_LIMIT. */
+/* Adds a header field; the name is lower-case, both live as long as the request. E_NOMEM, E_LIMIT. */
+enum err request_add_field(struct request *r, struct str name, struct str value);
+/* The same with a copy of the name, lower-cased. */
 enum err request_add_header(struct request *r, struct str name, struct str value);
 static inline struct str request_known(const struct request *r, enum header_id h)
 {

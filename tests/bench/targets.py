@@ -14,7 +14,7 @@ from harness.process import Process  # noqa: E402
 from harness.wait import until  # noqa: E402
 
 TENANT = "acme"
-USER, PASSWORD = "bench@example.test", "a password of the benchmark"
+USER, PASSWORD = "bench@example.test", "seventeen slow turtles"
 
 HAPROXY = """
 global
@@ -139,11 +139,11 @@ class Nginx(Program):
 
 class Gatewayd:
     """gatewayd with a tenant, a user who is its member, and routes to the node."""
-    name = "gatewayd"
 
-    def __init__(self, node, directory, cores, config=None):
-        self.gateway = Gateway(directory / "gateway", start=False,
-                               config={"workers": 2, "log.level": "warn", "auth.access_ttl": "1h", **(config or {})})
+    def __init__(self, node, directory, cores, config=None, name="gatewayd"):
+        self.name = name
+        self.gateway = Gateway(directory / name.replace(" ", "-"), start=False,
+                               config={"workers": 2, "auth.access_ttl": "1h", **(config or {})})
         self.gateway.prepare()
         self.replica = self.gateway.replicas[0]
         self.replica.process.argv = ["taskset", "-c", cores, *self.replica.process.argv]

@@ -98,11 +98,11 @@ static void test_characters(void **state)
 		bool token = c > 0x20 && c < 0x7f && strchr("\"(),/:;<=>?@[\\]{}", c) == NULL;
 		bool value = c == '\t' || (c >= 0x20 && c != 0x7f);
 
-		assert_true(check_token(str_n(&ch, 1)) == token);
-		assert_true(check_value(str_n(&ch, 1)) == value);
+		assert_true(header_is_token(str_n(&ch, 1)) == token);
+		assert_true(header_is_value(str_n(&ch, 1)) == value);
 	}
-	assert_false(check_token(STR("")));
-	assert_true(check_value(STR("")));
+	assert_false(header_is_token(STR("")));
+	assert_true(header_is_value(STR("")));
 }
 
 /* ---- framing --------------------------------------------------------------------------------- */

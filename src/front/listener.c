@@ -1,0 +1,65 @@
+#include "front/listener.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define AT_ONCE 16
+#define PAUSE (100 * CLOCK_MS)
+
+static void again_cb(struct loop_timer *t)
+{
+	struct listener *l = (struct listener *)((char *)t - offsetof(struct listener, again));
+
+	(void)loop_mod(l->loop, &l->io, EPOLLIN);
+}
+
+/* No descriptors left: epoll would report the waiting connection without end. */
+static void pause_accepting(struct listener *l)
+{
+	if (loop_timer_set(l->loop, &l->again, PAUSE) == OK)
+		(void)loop_mod(l->loop, &l->io, 0);
+}
+
+static void accept_cb(struct loop_fd *fd, uint32_t events)
+{
+	struct listener *l = (struct listener *)((char *)fd - offsetof(struct listener, io));
+
+	(void)events;
+	for (int i = 0; i < AT_ONCE; i++) {
+		struct sockaddr_storage peer = { 0 };
+		socklen_t n = sizeof peer;
+		int s = accept4(fd->fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (s < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+				pause_accepting(l);
+			return;
+		}
+		l->accepted(l, s, &peer);
+	}
+}
+
+enum err listener_open(struct listener *l, struct loop *loop, int fd,
+    void (*accepted)(struct listener *l, int fd, const struct sockaddr_storage *peer))
+{
+	*l = (struct listener){ .loop = loop, .accepted = accepted, .again.cb = again_cb,
+		.io = { .fd = fd, .events = EPOLLIN, .cb = accept_cb } };
+	if (loop_add(loop, &l->io) == OK)
+		return OK;
+	close(fd);
+	l->io.fd = -1;
+	return E_INTERNAL;
+}
+
+void listener_close(struct listener *l)
+{
+	if (l->loop == NULL || l->io.fd < 0)
+		return;
+	loop_timer_clear(l->loop, &l->again);
+	loop_del(l->loop, &l->io);
+	close(l->io.fd);
+	l->io.fd = -1;
+}
