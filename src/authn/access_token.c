@@ -1,7 +1,8 @@
-/* Bearer tokens of ours (CONTRACT 4, class 1). The cheap checks come first, because they may refuse; a
- * token is accepted only behind its signature. Bad signatures are remembered, and when a worker has seen too
- * many of them within a second, further unknown tokens are verified on the control lane, so that a flood
- * of forgeries costs sign-ins and not the traffic that is under way. */
+/* Bearer tokens of ours (CONTRACT 4, class 1). The cheap checks come first, because they may
+ * refuse; a token is accepted only behind its signature. Bad signatures are remembered, and when
+ * a worker has seen too many of them within a second, further unknown tokens are verified on the
+ * control lane, so that a flood of forgeries costs sign-ins and not the traffic that is under
+ * way. */
 #include "authn/class.h"
 
 #include "authn/authn.h"
@@ -147,7 +148,8 @@ static enum err verify(struct attempt *t)
 	return OK;
 }
 
-/* The principal and its session are good as of now. The entry may have been pushed out meanwhile. */
+/* The principal and its session are good as of now. The entry may have been pushed out
+ * meanwhile. */
 static void remember(struct attempt *t, struct principal *p, int64_t session_until)
 {
 	struct token *k = token_cache_find(authn_tokens(t->a), t->credential);

@@ -15,8 +15,8 @@
 #define JOBS_MAX 256            /* of one class on the control lane, for one worker */
 #define BAD_SIGNATURES_MAX 200  /* a second, that a worker checks itself: 2 % of a core */
 
-/* The chain, in the order of CONTRACT 4. The first whose credential is presented decides. Tokens of other
- * issuers and whatever else comes as Bearer are the access token's to refuse. */
+/* The chain, in the order of CONTRACT 4. The first whose credential is presented decides. Tokens
+ * of other issuers and whatever else comes as Bearer are the access token's to refuse. */
 static const struct authn_class *const chain[] = {
 	&class_access_token, &class_api_key, &class_basic, &class_certificate,
 };

@@ -40,11 +40,11 @@ enum err authn_new(const struct authn_config *c, struct authn **out);
 /* After the loop has stopped and the lane has been drained. */
 void authn_free(struct authn *a);
 
-/* OK: r->auth is set (with a reference to the principal that is released when the request ends; no
- * principal when no credential was presented: the caller decides whether that is allowed). E_NOT_READY: cb
- * will be called later on this worker with the outcome. Else the failure: E_UNAUTHENTICATED, which does not
- * say why (the metrics do); E_STATE_STALE, E_STORE_UNAVAILABLE, E_OVERLOADED, E_NOMEM when it could not be
- * decided. */
+/* OK: r->auth is set (with a reference to the principal that is released when the request ends;
+ * no principal when no credential was presented: the caller decides whether that is allowed).
+ * E_NOT_READY: cb will be called later on this worker with the outcome. Else the failure:
+ * E_UNAUTHENTICATED, which does not say why (the metrics do); E_STATE_STALE, E_STORE_UNAVAILABLE,
+ * E_OVERLOADED, E_NOMEM when it could not be decided. */
 enum err authn_request(struct authn *a, struct request *r,
     void (*cb)(struct request *r, enum err e));
 

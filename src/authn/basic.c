@@ -1,6 +1,7 @@
-/* Basic credentials (RFC 7617; CONTRACT 4, class 4): a service account's id and secret, or a user's e-mail
- * and password. What a service account has proved is remembered; a password is verified each time, since
- * nothing that could stand for one is kept. Over plaintext refused, unless allowed. */
+/* Basic credentials (RFC 7617; CONTRACT 4, class 4): a service account's id and secret, or a
+ * user's e-mail and password. What a service account has proved is remembered; a password is
+ * verified each time, since nothing that could stand for one is kept. Over plaintext refused,
+ * unless allowed. */
 #include <stdatomic.h>
 
 #include "authn/machine.h"
@@ -56,7 +57,8 @@ struct login {
 	char plain[PLAIN_MAX];
 };
 
-/* The account of the e-mail, or one that nobody can sign in to: the time must not show the difference. */
+/* The account of the e-mail, or one that nobody can sign in to: the time must not show the
+ * difference. */
 static enum err find_user(const struct login *l, struct arena *a, struct user *u)
 {
 	struct str fold;

@@ -1,5 +1,6 @@
-/* Client certificates that TLS has verified (CONTRACT 4, class 5): the service account that lists the
- * subject (RFC 4514 text) or one of the subject alternative names. Only when no Authorization is sent. */
+/* Client certificates that TLS has verified (CONTRACT 4, class 5): the service account that lists
+ * the subject (RFC 4514 text) or one of the subject alternative names. Only when no Authorization
+ * is sent. */
 #include <gnutls/x509.h>
 
 #include "authn/machine.h"
@@ -23,8 +24,8 @@ static gnutls_x509_crt_t certificate(const struct request *r)
 	return (gnutls_x509_crt_t)(uintptr_t)r->client_cert;
 }
 
-/* Whether the text of a SAN has the shape of its type. One that has not could be taken for a subject, or for
- * a SAN of another type, since all stand in one list. */
+/* Whether the text of a SAN has the shape of its type. One that has not could be taken for a
+ * subject, or for a SAN of another type, since all stand in one list. */
 static bool shaped(unsigned type, struct str s)
 {
 	const char *colon = memchr(s.p, ':', s.n), *equals = memchr(s.p, '=', s.n);

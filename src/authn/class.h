@@ -1,6 +1,7 @@
-/* Inside authn: what the classes of credentials share. A class says whether its credential was presented, and
- * checks it: on the worker when it can, else by a job on the control lane. What it proves is an identity;
- * whether that is still somebody (enabled, its session live) is found out in one place, authn.c. */
+/* Inside authn: what the classes of credentials share. A class says whether its credential was
+ * presented, and checks it: on the worker when it can, else by a job on the control lane. What it
+ * proves is an identity; whether that is still somebody (enabled, its session live) is found out
+ * in one place, authn.c. */
 #ifndef AUTHN_CLASS_H
 #define AUTHN_CLASS_H
 
@@ -32,8 +33,8 @@ enum auth_scheme { AUTH_SCHEME_NONE, AUTH_SCHEME_BEARER, AUTH_SCHEME_BASIC, AUTH
 struct authn_class {
 	enum auth_method method;
 	bool (*presented)(const struct request *r, enum auth_scheme scheme, struct str credential);
-	/* OK: t->who is set, or, when the class has found the principal itself, r->auth (accepted). E_NOT_READY: a
-	 * job or a lookup is under way. Else the failure. */
+	/* OK: t->who is set, or, when the class has found the principal itself, r->auth (accepted).
+	 * E_NOT_READY: a job or a lookup is under way. Else the failure. */
 	enum err (*check)(struct attempt *t);
 };
 
@@ -54,13 +55,15 @@ struct attempt {
 	enum err (*finish)(struct attempt *t, enum err e); /* on the worker; as check. NULL: e stands */
 	enum obs_auth_reason reason; /* of E_UNAUTHENTICATED, set by work */
 	void *data; /* the class's */
-	/* on the worker, when the principal and its session have been found good: how long the session lasts */
+	/* on the worker, when the principal and its session have been found good: how long the
+	 * session lasts */
 	void (*resolved)(struct attempt *t, struct principal *p, int64_t session_until);
 };
 
 /* Counts the failure, returns E_UNAUTHENTICATED. */
 enum err attempt_refuse(struct attempt *t, enum obs_auth_reason reason);
-/* Runs t->work on the control lane. E_NOT_READY, or E_OVERLOADED when too many of the class are there. */
+/* Runs t->work on the control lane. E_NOT_READY, or E_OVERLOADED when too many of the class are
+ * there. */
 enum err attempt_to_lane(struct attempt *t);
 /* Sets r->auth from t->who. E_NOMEM. */
 enum err attempt_accept(struct attempt *t, struct principal *p);
@@ -75,7 +78,8 @@ const struct authn_config *authn_config(const struct authn *a);
 struct token_cache *authn_tokens(struct authn *a);
 struct proof_cache *authn_proofs(struct authn *a);
 struct keyring *authn_keys(struct authn *a);
-/* Whether so many signatures were bad of late that this worker should check no more of them itself. */
+/* Whether so many signatures were bad of late that this worker should check no more of them
+ * itself. */
 bool authn_flooded(struct authn *a);
 void authn_count_bad(struct authn *a);
 

@@ -20,8 +20,8 @@ static bool right_covers(struct str held, struct str asked)
 	    str_starts(asked, noun);
 }
 
-/* A glob covers another when it matches the other's text: a `*` in that text stands for every string, and
- * only a `*` can match it. */
+/* A glob covers another when it matches the other's text: a `*` in that text stands for every
+ * string, and only a `*` can match it. */
 static bool resource_covers(struct str held, struct str asked)
 {
 	return str_glob(held, asked.p != NULL ? asked : EVERY);
@@ -42,7 +42,8 @@ static bool role_grants(const struct role_def *d, struct str right, struct str r
 	return false;
 }
 
-/* The role by which p holds the right through its assignments in exactly `tenant`; *members counts them. */
+/* The role by which p holds the right through its assignments in exactly `tenant`; *members
+ * counts them. */
 static const struct role_def *held_in(const struct principal *p, const struct role_set *roles,
     struct str tenant, struct str right, struct str resource, size_t *members)
 {

@@ -1,5 +1,5 @@
-/* The decision: may this principal use this right on this resource in this tenant? A pure function of
- * immutable snapshots; no clock, no store, no cache. Any thread. Denies by default. */
+/* The decision: may this principal use this right on this resource in this tenant? A pure
+ * function of immutable snapshots; no clock, no store, no cache. Any thread. Denies by default. */
 #ifndef AUTHZ_DECISION_H
 #define AUTHZ_DECISION_H
 
@@ -39,8 +39,8 @@ struct decision {
 	struct str role; /* the role that granted it; views into the role set */
 };
 
-/* tenant.p NULL: the right must be held platform-wide ("*"). resource.p NULL: the operation is about no
- * particular resource; a grant that is restricted to some resources does not hold then. */
+/* tenant.p NULL: the right must be held platform-wide ("*"). resource.p NULL: the operation is
+ * about no particular resource; a grant that is restricted to some resources does not hold then. */
 struct decision authz_decide(const struct principal *p, const struct role_set *roles,
     struct str tenant, struct str right, struct str resource);
 const char *authz_reason_text(enum authz_reason r);
@@ -53,8 +53,9 @@ const char *authz_reason_text(enum authz_reason r);
 bool authz_may_grant(const struct principal *p, const struct role_set *roles, struct str tenant,
     const struct role_def *role);
 
-/* Does p hold everything that `target` holds, wherever it holds it? Whoever sets another's password, or makes a
- * credential for it, can act as it from then on, and must have been able to before. */
+/* Does p hold everything that `target` holds, wherever it holds it? Whoever sets another's
+ * password, or makes a credential for it, can act as it from then on, and must have been able to
+ * before. */
 bool authz_outranks(const struct principal *p, const struct role_set *roles,
     const struct principal *target);
 

@@ -160,8 +160,8 @@ static void load(struct entry *e)
 	pool_submit_always(c->lane, &e->job);
 }
 
-/* Whether what was read includes every change that this worker knows of. A load that found nothing can't say
- * what it includes; it stands when nothing named the key meanwhile. */
+/* Whether what was read includes every change that this worker knows of. A load that found
+ * nothing can't say what it includes; it stands when nothing named the key meanwhile. */
 static bool is_current(const struct entry *e)
 {
 	if (e->again)
@@ -257,7 +257,8 @@ static enum err look(struct principal_cache *c, enum kind kind, struct id id, st
 	return OK;
 }
 
-/* The callback may look up more, which may evict what it was given: it gets a reference and a copy. */
+/* The callback may look up more, which may evict what it was given: it gets a reference and a
+ * copy. */
 static void answer(const struct entry *p, const struct entry *s, principal_cb *cb, void *arg)
 {
 	struct principal *principal = p->is.p != NULL ? principal_ref(p->is.p) : NULL;

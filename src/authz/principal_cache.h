@@ -1,9 +1,9 @@
-/* A worker's cache of principals and of session states, and the loads that fill it. Each worker owns
- * one; only its thread touches it. Entries go when the change feed names them; a load that began
- * before a change and ended after it is loaded again, so nothing stale stays.
+/* A worker's cache of principals and of session states, and the loads that fill it. Each worker
+ * owns one; only its thread touches it. Entries go when the change feed names them; a load that
+ * began before a change and ended after it is loaded again, so nothing stale stays.
  *
- * A load result is taken when its as_of is at least the feed sequence that this worker had applied
- * when the load began and at least every invalidation of that key since. */
+ * A load result is taken when its as_of is at least the feed sequence that this worker had
+ * applied when the load began and at least every invalidation of that key since. */
 #ifndef AUTHZ_PRINCIPAL_CACHE_H
 #define AUTHZ_PRINCIPAL_CACHE_H
 
@@ -33,9 +33,9 @@ void principal_cache_free(struct principal_cache *c);
 typedef void principal_cb(void *arg, enum err e, struct principal *p,
     const struct session_state *session);
 
-/* Calls cb before it returns when everything is cached (OK), or later (E_NOT_READY); with any other error
- * never. session NULL: the principal alone. Concurrent lookups of one key share one load. E_OVERLOADED: too
- * many loads are under way. */
+/* Calls cb before it returns when everything is cached (OK), or later (E_NOT_READY); with any
+ * other error never. session NULL: the principal alone. Concurrent lookups of one key share one
+ * load. E_OVERLOADED: too many loads are under way. */
 enum err principal_cache_get(struct principal_cache *c, struct id principal,
     const struct id *session, principal_cb *cb, void *arg);
 
@@ -46,8 +46,8 @@ void principal_cache_drop(struct principal_cache *c, struct id principal, int64_
 void principal_cache_drop_session(struct principal_cache *c, struct id session, int64_t seq);
 void principal_cache_flush(struct principal_cache *c, int64_t seq);
 void principal_cache_applied(struct principal_cache *c, int64_t seq);
-/* A number that changes with every drop and flush, also of what was not cached here: lets callers that
- * remember an answer (the verified-token cache) check cheaply that it still holds. */
+/* A number that changes with every drop and flush, also of what was not cached here: lets callers
+ * that remember an answer (the verified-token cache) check cheaply that it still holds. */
 uint64_t principal_cache_epoch(const struct principal_cache *c);
 
 #endif

@@ -1,6 +1,6 @@
-/* A bounded hash table that knows the order of use: nodes are embedded in what they find, so it allocates
- * nothing after its buckets. The caller hashes and compares (with a keyed hash when callers of the
- * gateway choose the keys), and owns the nodes. Not thread-safe. */
+/* A bounded hash table that knows the order of use: nodes are embedded in what they find, so it
+ * allocates nothing after its buckets. The caller hashes and compares (with a keyed hash when
+ * callers of the gateway choose the keys), and owns the nodes. Not thread-safe. */
 #ifndef BASE_LRU_H
 #define BASE_LRU_H
 
@@ -26,7 +26,8 @@ enum err lru_init(struct lru *l, size_t max);
 /* The nodes are the caller's: take them out first. */
 void lru_release(struct lru *l);
 
-/* Candidates, for the caller to compare: the first node with that hash and the next one; NULL ends. */
+/* Candidates, for the caller to compare: the first node with that hash and the next one; NULL
+ * ends. */
 struct lru_node *lru_first(const struct lru *l, uint64_t hash);
 struct lru_node *lru_next(const struct lru_node *n);
 /* As the newest. */

@@ -1,5 +1,5 @@
-/* Which service account a presented credential proves: reading only, and the coarse note of its last use.
- * Whether the account is enabled is the principal's matter. Blocking: control lane. */
+/* Which service account a presented credential proves: reading only, and the coarse note of its
+ * last use. Whether the account is enabled is the principal's matter. Blocking: control lane. */
 #ifndef IAM_CREDENTIAL_CHECK_H
 #define IAM_CREDENTIAL_CHECK_H
 
@@ -17,17 +17,19 @@ struct credential_proof {
 	int64_t expires_at; /* wall, microseconds; 0: never */
 };
 
-/* OK, E_UNAUTHENTICATED when it proves nothing (unknown, another secret, another kind, expired at `now`), or
- * why the store did not answer. Secrets are compared in constant time. */
+/* OK, E_UNAUTHENTICATED when it proves nothing (unknown, another secret, another kind, expired at
+ * `now`), or why the store did not answer. Secrets are compared in constant time. */
 
 /* hash: of the key's secret, 32 bytes (crypto/api_key.h). */
 enum err credential_check_key(struct store *s, struct id credential,
     const unsigned char hash[32], int64_t now, struct credential_proof *out, struct fail *f);
-/* hash: of the client secret (crypto/token.h, CREDENTIAL_PURPOSE); any secret of the account will do. */
+/* hash: of the client secret (crypto/token.h, CREDENTIAL_PURPOSE); any secret of the account will
+ * do. */
 enum err credential_check_secret(struct store *s, struct id service_account,
     const unsigned char hash[32], int64_t now, struct credential_proof *out, struct fail *f);
 /* A verified certificate with these subjects (its subject or SANs). Also E_UNAUTHENTICATED when
- * they belong to more than one service account: it must not be a matter of order who somebody is. */
+ * they belong to more than one service account: it must not be a matter of order who somebody
+ * is. */
 #define CREDENTIAL_SUBJECTS 32
 enum err credential_check_subjects(struct store *s, const struct str *subjects, size_t n,
     int64_t now, struct credential_proof *out, struct fail *f);

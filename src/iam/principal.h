@@ -32,8 +32,8 @@ struct principal {
 	int64_t as_of; /* seq of the change feed that this includes */
 };
 
-/* Reads principal and assignments in one snapshot (STORE_LINEAR). E_NOT_FOUND when there is none. Blocking:
- * control lane. The caller owns one reference. */
+/* Reads principal and assignments in one snapshot (STORE_LINEAR). E_NOT_FOUND when there is none.
+ * Blocking: control lane. The caller owns one reference. */
 enum err principal_load(struct store *s, struct id id, struct principal **out, struct fail *f);
 struct principal *principal_ref(struct principal *p);
 void principal_unref(struct principal *p);

@@ -25,7 +25,8 @@ struct role_def {
 	int64_t version;
 };
 
-/* All roles with their grants, by id, from one snapshot (STORE_LINEAR), in `a`. Blocking: control lane. */
+/* All roles with their grants, by id, from one snapshot (STORE_LINEAR), in `a`. Blocking: control
+ * lane. */
 enum err role_read_all(struct store *s, struct arena *a, struct role_def **out, size_t *n,
     struct fail *f);
 

@@ -31,8 +31,8 @@ struct fault_at {
 
 void faults_add(struct faults *fs, struct fault_at at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* OK when there were none; else sets f to E_ROUTING_INVALID with details {"faults":[...]} (and "more":
- * how many were not listed). Releases fs either way. */
+/* OK when there were none; else sets f to E_ROUTING_INVALID with details {"faults":[...]} (and
+ * "more": how many were not listed). Releases fs either way. */
 enum err faults_end(struct faults *fs, struct fail *f);
 
 #endif

@@ -1,5 +1,5 @@
-/* One key of a NATS key-value bucket, read on demand. A server that is away is waited for without end by
- * libnats; reads fail meanwhile. Thread-safe. */
+/* One key of a NATS key-value bucket, read on demand. A server that is away is waited for without
+ * end by libnats; reads fail meanwhile. Thread-safe. */
 #ifndef ROUTING_NATS_SOURCE_H
 #define ROUTING_NATS_SOURCE_H
 

@@ -27,9 +27,9 @@ enum err route_revision_get(struct store *s, int64_t revision, struct arena *a,
 enum err route_revision_list(struct store *s, int64_t before, size_t limit, struct arena *a,
     struct route_revision **out, size_t *n, struct fail *f);
 
-/* The statements that append a revision: guarded, so that two writers of the same revision end with one
- * winner and E_REVISION_CONFLICT. `document` is canonical text (route_table_write). vals and stmts are
- * the caller's and outlive the batch. */
+/* The statements that append a revision: guarded, so that two writers of the same revision end
+ * with one winner and E_REVISION_CONFLICT. `document` is canonical text (route_table_write). vals
+ * and stmts are the caller's and outlive the batch. */
 #define ROUTE_PUT_STMTS 2
 struct route_put_vals {
 	struct store_val revision[6], change[3];

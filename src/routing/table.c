@@ -21,7 +21,8 @@ struct placement {
 	uint32_t len : 6, shard : 26;
 };
 
-/* A frozen hash table: placements lie in the order of their bucket, and start[b] is the first of bucket b. */
+/* A frozen hash table: placements lie in the order of their bucket, and start[b] is the first of
+ * bucket b. */
 struct kind {
 	struct route_shard *shards; /* sorted by name */
 	size_t nshards;

@@ -1,6 +1,6 @@
-/* The routing document (CONTRACT 7) as an immutable, reference-counted snapshot: which shard holds a
- * tenant, and the shard's endpoints. The control lane builds it; workers resolve in it. Any thread
- * may read one that it holds a reference of. Lookups are O(1). */
+/* The routing document (CONTRACT 7) as an immutable, reference-counted snapshot: which shard
+ * holds a tenant, and the shard's endpoints. The control lane builds it; workers resolve in it.
+ * Any thread may read one that it holds a reference of. Lookups are O(1). */
 #ifndef ROUTING_TABLE_H
 #define ROUTING_TABLE_H
 

@@ -51,8 +51,8 @@ static bool label_ok(struct str label)
 	return true;
 }
 
-/* A name of labels; one that ends in a number must be an IPv4 address (WHATWG URL, "ends in a number"), so
- * that 10.0.0.300 is not looked up as a name. */
+/* A name of labels; one that ends in a number must be an IPv4 address (WHATWG URL, "ends in a
+ * number"), so that 10.0.0.300 is not looked up as a name. */
 static bool name_ok(struct str host)
 {
 	struct str rest = host, label = STR_NONE;

@@ -6,8 +6,8 @@
 #include "base/str.h"
 #include "routing/table.h"
 
-/* Sets scheme, host, port and base of `out`, views into `url`. NULL when it is good, else what is wrong with
- * it, for a person. Without a port: 80, with TLS 443. */
+/* Sets scheme, host, port and base of `out`, views into `url`. NULL when it is good, else what is
+ * wrong with it, for a person. Without a port: 80, with TLS 443. */
 const char *route_url_parse(struct str url, struct route_endpoint *out);
 
 #endif

@@ -1,5 +1,5 @@
-/* A control lane of one thread that a test can hold up, and a loop that the test runs by hand: every
- * interleaving of jobs, changes and messages can then be made on purpose. Not a test. */
+/* A control lane of one thread that a test can hold up, and a loop that the test runs by hand:
+ * every interleaving of jobs, changes and messages can then be made on purpose. Not a test. */
 #ifndef TESTS_LANE_FIXTURE_H
 #define TESTS_LANE_FIXTURE_H
 
@@ -26,7 +26,8 @@ void lane_release(struct lane *l);
 /* Nothing that is submitted from now on runs, until lane_open. */
 void lane_close(struct lane *l);
 void lane_open(struct lane *l);
-/* Everything that was submitted has run when this returns; its messages lie in the inbox, undelivered. */
+/* Everything that was submitted has run when this returns; its messages lie in the inbox,
+ * undelivered. */
 void lane_rest(struct lane *l);
 /* Rests and delivers until nothing is under way. */
 void lane_settle(struct lane *l);

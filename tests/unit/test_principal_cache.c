@@ -311,7 +311,8 @@ static void test_overtaken_absence_is_repeated(void **state)
 	assert_int_equal(s.e, OK);
 }
 
-/* The change was made before the load read, and named afterwards: the result includes it and is taken. */
+/* The change was made before the load read, and named afterwards: the result includes it and is
+ * taken. */
 static void test_load_that_includes_the_change_is_taken(void **state)
 {
 	struct world *w = *state;

@@ -1,0 +1,44 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "authn/token_cache.h"
+
+static void test_token_cache(void **state)
+{
+	struct identity who = { .expires_at = 5 };
+	struct token_cache c;
+	char text[24];
+
+	(void)state;
+	assert_int_equal(token_cache_init(&c, 4), OK);
+	for (int i = 0; i < 10; i++) {
+		snprintf(text, sizeof text, "token-%d", i);
+		assert_non_null(token_cache_add(&c, str_c(text), STR("kid"), &who, i));
+		assert_non_null(token_cache_find(&c, STR("token-0"))); /* used, so it stays */
+	}
+	assert_int_equal(c.map.n, 4);
+	assert_non_null(token_cache_find(&c, STR("token-9")));
+	assert_null(token_cache_find(&c, STR("token-5")));
+	assert_null(token_cache_find(&c, STR("token-")));
+	token_cache_add_bad(&c, STR("bad"));
+	assert_true(token_cache_is_bad(&c, STR("bad")));
+	assert_false(token_cache_is_bad(&c, STR("good")));
+	token_cache_keep_keys(&c, NULL);
+	assert_int_equal(c.map.n, 0);
+	assert_false(token_cache_is_bad(&c, STR("bad")));
+	token_cache_release(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_token_cache),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
