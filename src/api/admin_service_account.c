@@ -4,6 +4,7 @@
 #include "api/audit_note.h"
 #include "api/bodies.h"
 #include "api/commit.h"
+#include "api/covers.h"
 #include "api/ctl.h"
 #include "api/etag.h"
 #include "api/handlers.h"
@@ -310,6 +311,8 @@ enum err op_credential_create(struct ctl *c, struct request *r, struct fail *f)
 	bool secret;
 	enum err e = of_path(c, r, &sa, f);
 
+	if (e == OK)
+		e = covers_principal(c, r, sa.id, f);
 	if (e == OK)
 		e = read_credential(r, now, &cr, f);
 	if (e == OK)

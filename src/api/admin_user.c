@@ -4,6 +4,7 @@
 #include "api/audit_note.h"
 #include "api/bodies.h"
 #include "api/commit.h"
+#include "api/covers.h"
 #include "api/ctl.h"
 #include "api/etag.h"
 #include "api/handlers.h"

@@ -167,6 +167,27 @@ enum err scope_service_account(struct ctl *c, struct request *r, struct scope *s
 	return e;
 }
 
+/* As with users: those who administer every tenant where it has a role, and its own. */
+enum err scope_service_account_write(struct ctl *c, struct request *r, struct scope *s,
+    struct fail *f)
+{
+	struct str tenants[SCOPE_TENANTS];
+	struct id id;
+	size_t n = 0;
+	enum err e = scope_service_account(c, r, s, f);
+
+	if (e == OK)
+		e = param_id(r, "service account", &id, f);
+	if (e == OK)
+		e = assignment_tenants(c->store, id, SCOPE_TENANTS, &r->arena, tenants, &n, f);
+	if (e != OK)
+		return e;
+	s->platform |= n > SCOPE_TENANTS;
+	for (size_t i = 0; i < n && i < SCOPE_TENANTS; i++)
+		add(s, tenants[i]);
+	return OK;
+}
+
 enum err scope_body_tenant(struct ctl *c, struct request *r, struct scope *s, struct fail *f)
 {
 	json_t *body = json_loadb(r->body.p, r->body.n, JSON_REJECT_DUPLICATES, NULL);

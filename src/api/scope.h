@@ -4,7 +4,7 @@
  * Users are platform-wide. Reading one needs the right in any tenant that it is assigned to; changing
  * one needs it in every such tenant, and one that is assigned everywhere, or nowhere, is changed by
  * the platform's administrators alone: otherwise the administrator of a tenant could take over
- * accounts of others. */
+ * accounts of others. Service accounts belong to a tenant, and are changed as users are. */
 #ifndef API_SCOPE_H
 #define API_SCOPE_H
 
@@ -22,6 +22,8 @@ enum err scope_role_read(struct ctl *c, struct request *r, struct scope *s, stru
 enum err scope_role_write(struct ctl *c, struct request *r, struct scope *s, struct fail *f);
 enum err scope_assignment(struct ctl *c, struct request *r, struct scope *s, struct fail *f);
 enum err scope_service_account(struct ctl *c, struct request *r, struct scope *s, struct fail *f);
+enum err scope_service_account_write(struct ctl *c, struct request *r, struct scope *s,
+    struct fail *f);
 /* The member "tenant" of the body; "*", null or none: platform. */
 enum err scope_body_tenant(struct ctl *c, struct request *r, struct scope *s, struct fail *f);
 

@@ -178,6 +178,30 @@ def test_no_takeover(two, method, path, body):
     assert two.call("GET", f"/admin/users/{shared}", two.acme).status_code == 200
 
 
+def test_no_taking_over_of_those_who_may_more(two):
+    """In the same tenant, but with a right that its administrator does not hold."""
+    two.ok("POST", "/admin/roles", body={"id": "operator", "rights": [{"right": "runner.admin"}]})
+    two.assign(two.acme_user, "acme", "operator")
+    path = f"/admin/users/{two.acme_user}"
+    for method, path, body in (("PUT", f"{path}/password", {"password": "take over 123 zebras"}),
+                               ("PATCH", path, {"email": "mine@acme.test"})):
+        assert code(two.call(method, path, two.acme, body)) == (403, "forbidden")
+        two.ok(method, path, body=body)
+    two.ok("PATCH", f"/admin/users/{two.acme_user}", two.acme, {"disabled": True})
+
+
+def test_no_borrowing_of_service_accounts(two):
+    sa = two.ok("POST", "/admin/service-accounts", two.acme, {"name": "ci", "tenant": "acme"})["id"]
+    path = f"/admin/service-accounts/{sa}"
+    made = two.ok("POST", f"{path}/credentials", two.acme, {"kind": "api_key"})
+    two.assign(sa, "*", "platform-admin")
+    for method, p, body in (("POST", f"{path}/credentials", {"kind": "api_key"}), ("PATCH", path, {"name": "x"}),
+                            ("DELETE", path, None), ("DELETE", f"{path}/credentials/{made['id']}", None)):
+        assert code(two.call(method, p, two.acme, body)) == (403, "forbidden")
+    assert two.call("GET", path, two.acme).status_code == 200
+    two.ok("POST", f"{path}/credentials", body={"kind": "api_key"})
+
+
 def test_no_taking_in_of_strangers(two):
     nobody = two.user("nobody@x.test")
     for victim in (nobody, two.other_user):
