@@ -8,10 +8,19 @@
 #include "crypto/keyring.h"
 #include "iam/principal.h"
 
+#define HASHED 48
+
 enum err token_cache_init(struct token_cache *c, size_t max)
 {
 	*c = (struct token_cache){ .key = siphash_key_new(), .second = siphash_key_new() };
 	return lru_init(&c->map, max);
+}
+
+/* Only the end of the signature is hashed. Every token in the map has one of ours, so whoever
+ * presents others with the same end makes no chain longer; the comparison is of the whole. */
+static uint64_t hash_of(const struct token_cache *c, struct str text)
+{
+	return siphash(&c->key, text.n > HASHED ? str_skip(text, text.n - HASHED) : text);
 }
 
 static struct token *token_of(struct lru_node *n)
@@ -28,7 +37,7 @@ void token_cache_release(struct token_cache *c)
 
 struct token *token_cache_find(struct token_cache *c, struct str text)
 {
-	struct lru_node *n = lru_first(&c->map, siphash(&c->key, text));
+	struct lru_node *n = lru_first(&c->map, hash_of(c, text));
 
 	for (; n != NULL; n = lru_next(n)) {
 		struct token *t = token_of(n);
@@ -56,7 +65,7 @@ struct token *token_cache_add(struct token_cache *c, struct str text, struct str
 	snprintf(t->kid, sizeof t->kid, "%.*s", STR_ARG(kid));
 	t->n = text.n;
 	memcpy(t->text, text.p, text.n);
-	lru_insert(&c->map, &t->node, siphash(&c->key, text));
+	lru_insert(&c->map, &t->node, hash_of(c, text));
 	if (lru_excess(&c->map) != NULL)
 		token_cache_remove(c, token_of(lru_excess(&c->map)));
 	return t;
@@ -70,11 +79,21 @@ void token_cache_remove(struct token_cache *c, struct token *t)
 	heap_free(t);
 }
 
+/* False: the key of t is gone. Its end may have come nearer. */
+static bool keep_key(struct token *t, const struct keyring *k)
+{
+	const struct keyring_entry *e = k != NULL ? keyring_find(k, str_c(t->kid)) : NULL;
+
+	if (e != NULL && e->not_after != 0 && e->not_after < t->until)
+		t->until = e->not_after;
+	return e != NULL;
+}
+
 void token_cache_keep_keys(struct token_cache *c, const struct keyring *k)
 {
 	for (struct lru_node *n = c->map.oldest, *next; n != NULL; n = next) {
 		next = n->newer;
-		if (k == NULL || keyring_find(k, str_c(token_of(n)->kid)) == NULL)
+		if (!keep_key(token_of(n), k))
 			token_cache_remove(c, token_of(n));
 	}
 	memset(c->bad, 0, sizeof c->bad);
