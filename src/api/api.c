@@ -246,6 +246,16 @@ static bool in_scopes(struct str scopes, struct str right)
 	return false;
 }
 
+/* A batch: whoever belongs to the tenant may ask; each item needs the right on its own resource. */
+static enum err admit(const struct request *r, const struct role_set *roles, struct str tenant,
+    struct fail *f)
+{
+	struct str right = str_c(r->op->right);
+	struct decision d = authz_decide(r->auth.principal, roles, tenant, right, STR_NONE);
+
+	return d.allowed || d.reason == AUTHZ_NO_RIGHT ? OK : refuse(&d, r, right, STR_NONE, f);
+}
+
 static enum err decide(const struct request *r, const struct role_set *roles, struct str tenant,
     struct str resource, struct fail *f)
 {
@@ -314,6 +324,8 @@ static enum err authorize(struct api *a, struct request *r, struct fail *f)
 			return fail_set(f, E_INVALID_PARAMETER, "tenant must match "
 			    "[a-z0-9][a-z0-9-]{0,62}");
 	}
+	if (r->op->resource == RESOURCE_OF_ITEMS)
+		return admit(r, a->roles, tenant, f);
 	e = resource_of(r, &resource, f);
 	return e != OK ? e : decide(r, a->roles, tenant, resource, f);
 }
@@ -415,10 +427,22 @@ static struct step run_lane(struct api *a, struct request *r)
 	return r->op->run(a, r);
 }
 
+static struct step authorized(struct api *a, struct request *r, enum err e, struct fail *f)
+{
+	struct step s;
+
+	if (e == OK)
+		return run_lane(a, r);
+	if (f->err == OK)
+		f->err = e;
+	s = request_fail(r, f);
+	fail_clear(f);
+	return s;
+}
+
 static struct step authenticated(struct api *a, struct request *r, enum err e)
 {
 	struct fail f = { 0 };
-	struct step s;
 
 	if (e == OK && r->auth.principal == NULL)
 		e = E_UNAUTHENTICATED;
@@ -428,13 +452,14 @@ static struct step authenticated(struct api *a, struct request *r, enum err e)
 	}
 	if (e == OK)
 		e = authorize(a, r, &f);
-	if (e == OK)
-		return run_lane(a, r);
-	if (f.err == OK)
-		f.err = e;
-	s = request_fail(r, &f);
-	fail_clear(&f);
-	return s;
+	return authorized(a, r, e, &f);
+}
+
+void api_run_part(struct api *a, struct request *r)
+{
+	struct fail f = { 0 };
+
+	step_done(authorized(a, r, authorize(a, r, &f), &f));
 }
 
 static void authenticated_cb(struct request *r, enum err e)

@@ -44,6 +44,10 @@ enum api_next api_start(struct api *a, struct request *r);
 /* The body is complete. front->respond is called now or later. */
 void api_run(struct api *a, struct request *r);
 
+/* r is a part of an authenticated request and has its own operation, parameters and body: authorizes and
+ * runs it. */
+void api_run_part(struct api *a, struct request *r);
+
 /* For handlers of the data lane. */
 struct proxy *api_proxy(struct api *a);
 struct ctl *api_ctl(struct api *a);

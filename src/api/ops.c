@@ -1,4 +1,5 @@
 /* The operation table. The order matters only for speed: what is called most comes first. */
+#include "api/batch.h"
 #include "api/handlers.h"
 #include "api/page.h"
 #include "api/scope.h"
@@ -18,6 +19,7 @@ static const char *const resolve_query[] = { "tenant", "kind", NULL };
 
 #define DATA(h) .lane = LANE_DATA, .run = (h)
 #define CONTROL(h) .lane = LANE_CONTROL, .control = (h)
+#define RIGHT_ON_ITEMS(r) .who = WHO_RIGHT, .right = (r), .resource = RESOURCE_OF_ITEMS
 #define RIGHT(r) .who = WHO_RIGHT, .right = (r), .resource = -1
 #define RIGHT_ON(r, param) .who = WHO_RIGHT, .right = (r), .resource = (param)
 #define IN(scope_) .tenant = TENANT_SCOPE, .scope = (scope_)
@@ -39,6 +41,16 @@ const struct op ops_all[] = {
 	  .path = "/aggregate.gateway.v1.CommandService/SubmitCommand", .on = ON_GRPC,
 	  DATA(op_grpc_command), RIGHT("command.submit"), .tenant = TENANT_HEADER,
 	  .body = BODY_GRPC, .status = 200, .help = "Submit a command over gRPC" },
+	{ .name = "command.batch", .method = M_POST, .path = "/v1/commands:batch", .on = ON_PUBLIC,
+	  DATA(op_command_batch), RIGHT_ON_ITEMS("command.submit"), .tenant = TENANT_HEADER,
+	  .body = BODY_JSON, .status = 200, .request_schema = "CommandBatch",
+	  .reply_schema = "BatchResults",
+	  .help = "Submit up to 100 commands; each is answered on its own, in order" },
+	{ .name = "query.batch", .method = M_POST, .path = "/v1/query:batch", .on = ON_PUBLIC,
+	  DATA(op_query_batch), RIGHT_ON_ITEMS("query.execute"), .tenant = TENANT_HEADER,
+	  .body = BODY_JSON, .status = 200, .request_schema = "QueryBatch",
+	  .reply_schema = "BatchResults",
+	  .help = "Run up to 100 queries; each is answered on its own, in order" },
 	{ .name = "runner.admin.get", .method = M_GET, .path = "/admin/runner/*", .on = ON_ADMIN,
 	  DATA(op_runner), RIGHT("runner.admin"), .tenant = TENANT_HEADER, .body = BODY_NONE,
 	  .status = 200, .query = any_query, .help = "Read from the runner node's admin API" },

@@ -96,6 +96,14 @@ const struct schema schemas_all[] = {
 
 	ANSWER("Command", "command_id:string! command_type:string payload:object"
 	    " expected_version:integer! metadata:object!"),
+	ANSWER("CommandBatch", "items:[CommandItem]"),
+	ANSWER("CommandItem", "aggregate_type:string aggregate_id:string command_id:string!"
+	    " command_type:string payload:object expected_version:integer! metadata:object!"),
+	ANSWER("QueryBatch", "items:[QueryItem]"),
+	ANSWER("QueryItem", "view_type:string query:object!"),
+	ANSWER("BatchResults", "results:[BatchResult]"),
+	ANSWER("BatchResult", "status:integer body:object! code:string! error:string! details:object!"
+	    " request_id:string!"),
 	ANSWER("CommandResult", "command_id:string aggregate_type:string aggregate_id:string"
 	    " version:integer events:[Event]"),
 	ANSWER("Event", "event_id:string event_type:string version:integer payload:object"

@@ -139,33 +139,26 @@ static bool event_of(struct arena *a, struct str json, Aggregate__Gateway__V1__E
 	    (raw[2].p == NULL || str_u64(raw[2], UINT64_MAX, &e->version));
 }
 
-/* Steps through the elements of a raw array; false when there is no further one. */
-static bool next_element(struct json_scan *s, struct str *raw)
-{
-	for (s->at += s->at == 0; s->at < s->text.n; s->at++)
-		if (strchr(" \t\r\n,", s->text.p[s->at]) == NULL)
-			break;
-	return s->at < s->text.n && s->text.p[s->at] != ']' && json_scan_value(s, raw);
-}
-
 static bool events_of(struct arena *a, struct str json, Aggregate__Gateway__V1__SubmitCommandResponse *m)
 {
 	struct json_scan s = json_scan_of(json);
+	enum json_member next;
+	bool first = true;
 	struct str raw;
 
 	if (json.p == NULL)
 		return true;
-	if (json.p[0] != '[')
-		return false;
 	m->events = arena_alloc(a, MAX_EVENTS * sizeof(*m->events));
-	while (m->events != NULL && next_element(&s, &raw)) {
+	if (m->events == NULL || !json_scan_array(&s))
+		return false;
+	while ((next = json_scan_element(&s, &first, &raw)) == MEMBER_FOUND) {
 		Aggregate__Gateway__V1__Event *e = arena_alloc(a, sizeof *e);
 
 		if (e == NULL || m->n_events == MAX_EVENTS || !event_of(a, raw, e))
 			return false;
 		m->events[m->n_events++] = e;
 	}
-	return m->events != NULL;
+	return next == MEMBER_END;
 }
 
 enum err command_answer_from_json(struct arena *a, struct str json, struct str *message)

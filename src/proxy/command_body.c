@@ -127,11 +127,6 @@ static enum err read_member(struct reading *rd, struct str raw_key, struct str r
 
 /* ---- the whole --------------------------------------------------------------------------------- */
 
-static enum err not_json(const struct json_scan *s, struct fail *f)
-{
-	return fail_set(f, E_BAD_JSON, "the body is not valid JSON: %s at byte %zu", s->fault, s->at);
-}
-
 static enum err read_members(struct reading *rd, struct json_scan *s)
 {
 	enum json_member m;
@@ -146,7 +141,7 @@ static enum err read_members(struct reading *rd, struct json_scan *s)
 			e = read_member(rd, key, raw, &seen);
 	}
 	if (m == MEMBER_BAD || !json_scan_end(s))
-		return not_json(s, rd->f);
+		return json_scan_fail(s, rd->f);
 	return e;
 }
 
@@ -166,7 +161,7 @@ enum err command_body_read(struct arena *a, struct str text, struct command_body
 	if (!json_scan_object(&s)) {
 		s.fault = NULL;
 		if (!json_scan_value(&s, &ignored) || !json_scan_end(&s))
-			return not_json(&s, f);
+			return json_scan_fail(&s, f);
 		return fail_set(f, E_INVALID_FIELD, "the body must be an object");
 	}
 	c->members_at = s.at;

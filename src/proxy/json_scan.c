@@ -107,13 +107,23 @@ static bool literal(struct json_scan *s, struct str word)
 
 static bool value(struct json_scan *s, int depth);
 
-bool json_scan_object(struct json_scan *s)
+static bool open_with(struct json_scan *s, char c, const char *fault)
 {
 	blanks(s);
-	if (peek(s) != '{')
-		return bad(s, "an object is expected");
+	if (peek(s) != c)
+		return bad(s, fault);
 	s->at++;
 	return true;
+}
+
+bool json_scan_object(struct json_scan *s)
+{
+	return open_with(s, '{', "an object is expected");
+}
+
+bool json_scan_array(struct json_scan *s)
+{
+	return open_with(s, '[', "an array is expected");
 }
 
 static bool key_and_colon(struct json_scan *s, struct str *key)
@@ -132,22 +142,32 @@ static bool key_and_colon(struct json_scan *s, struct str *key)
 	return true;
 }
 
-/* What stands before a member: nothing before the first, else a comma; or the closing brace. */
-static enum json_member before_member(struct json_scan *s, bool *first)
+/* What stands before a member or element: nothing before the first, else a comma; or what ends all. */
+static enum json_member before(struct json_scan *s, bool *first, char end, const char *fault)
 {
 	blanks(s);
-	if (peek(s) == '}') {
+	if (peek(s) == end) {
 		s->at++;
 		return MEMBER_END;
 	}
 	if (!*first) {
 		if (peek(s) != ',')
-			return bad(s, "a comma or a closing brace is expected"), MEMBER_BAD;
+			return bad(s, fault), MEMBER_BAD;
 		s->at++;
 		blanks(s);
 	}
 	*first = false;
 	return MEMBER_FOUND;
+}
+
+static enum json_member before_member(struct json_scan *s, bool *first)
+{
+	return before(s, first, '}', "a comma or a closing brace is expected");
+}
+
+static enum json_member before_element(struct json_scan *s, bool *first)
+{
+	return before(s, first, ']', "a comma or a closing bracket is expected");
 }
 
 enum json_member json_scan_member(struct json_scan *s, bool *first, struct str *key, struct str *raw)
@@ -157,6 +177,13 @@ enum json_member json_scan_member(struct json_scan *s, bool *first, struct str *
 	if (m != MEMBER_FOUND)
 		return m;
 	return key_and_colon(s, key) && json_scan_value(s, raw) ? MEMBER_FOUND : MEMBER_BAD;
+}
+
+enum json_member json_scan_element(struct json_scan *s, bool *first, struct str *raw)
+{
+	enum json_member m = before_element(s, first);
+
+	return m != MEMBER_FOUND || json_scan_value(s, raw) ? m : MEMBER_BAD;
 }
 
 static bool object(struct json_scan *s, int depth)
@@ -174,24 +201,14 @@ static bool object(struct json_scan *s, int depth)
 
 static bool array(struct json_scan *s, int depth)
 {
+	enum json_member m;
+	bool first = true;
+
 	s->at++;
-	blanks(s);
-	if (peek(s) == ']') {
-		s->at++;
-		return true;
-	}
-	for (;;) {
+	while ((m = before_element(s, &first)) == MEMBER_FOUND)
 		if (!value(s, depth))
 			return false;
-		blanks(s);
-		if (peek(s) == ']') {
-			s->at++;
-			return true;
-		}
-		if (peek(s) != ',')
-			return bad(s, "a comma or a closing bracket is expected");
-		s->at++;
-	}
+	return m == MEMBER_END;
 }
 
 /* Recursion is bounded by JSON_SCAN_DEPTH. */
@@ -237,6 +254,11 @@ bool json_scan_end(struct json_scan *s)
 {
 	blanks(s);
 	return s->at == s->text.n || bad(s, "more behind the value");
+}
+
+enum err json_scan_fail(const struct json_scan *s, struct fail *f)
+{
+	return fail_set(f, E_BAD_JSON, "the body is not valid JSON: %s at byte %zu", s->fault, s->at);
 }
 
 /* ---- text -------------------------------------------------------------------------------------- */

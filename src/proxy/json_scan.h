@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/arena.h"
+#include "base/err.h"
 #include "base/str.h"
 
 #define JSON_SCAN_DEPTH 128 /* arrays and objects within one another */
@@ -27,8 +28,14 @@ bool json_scan_value(struct json_scan *s, struct str *raw);
 bool json_scan_object(struct json_scan *s);
 /* The next member; key and value are raw. `first` is the caller's, true at the start. */
 enum json_member json_scan_member(struct json_scan *s, bool *first, struct str *key, struct str *value);
+/* Steps into an array; false: there is none. */
+bool json_scan_array(struct json_scan *s);
+/* The next element, likewise. */
+enum json_member json_scan_element(struct json_scan *s, bool *first, struct str *value);
 /* Nothing but blanks is left. */
 bool json_scan_end(struct json_scan *s);
+/* E_BAD_JSON: what the scan met, and where. */
+enum err json_scan_fail(const struct json_scan *s, struct fail *f);
 
 /* The text of a raw string, escapes decoded, NUL-terminated. .p NULL: not a string, a lone surrogate, an
  * encoded NUL, or out of memory. */

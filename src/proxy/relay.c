@@ -122,7 +122,7 @@ static void answer_cb(void *arg, const struct upstream_response *resp)
 	if (resp->err == OK)
 		step_done(x->answer(x, resp));
 	else
-		step_done(request_fail_code(r, resp->err));
+		step_done(request_fail_code(r, resp->err == E_LIMIT ? E_ANSWER_TOO_LARGE : resp->err));
 }
 
 STEP relay_send(struct relay *x, struct upstream_request *q)

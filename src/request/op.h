@@ -43,6 +43,12 @@ enum op_body { BODY_NONE, BODY_JSON, BODY_FORM, BODY_GRPC };
 /* Bits: the listeners on which the operation exists. */
 enum { ON_HTTP = 1, ON_GRPC = 2, ON_ADMIN = 4, ON_PUBLIC = ON_HTTP | ON_GRPC, ON_EVERY = 7 };
 
+/* op.resource, when it is not the index of a path parameter. */
+enum {
+	RESOURCE_NONE = -1,
+	RESOURCE_OF_ITEMS = -2 /* the request is a batch; the handler has each item authorized by its own row */
+};
+
 #define OP_PARAMS 3 /* path parameters at most */
 
 struct op {
@@ -53,7 +59,7 @@ struct op {
 	enum op_lane lane;
 	enum op_who who;
 	const char *right;          /* WHO_RIGHT: "command.submit" */
-	int resource;               /* path parameter that is the right's resource; -1: none */
+	int resource;               /* path parameter that is the right's resource, or RESOURCE_... */
 	enum op_tenant tenant;
 	enum op_body body;
 	int status;                 /* of success, for control handlers and OpenAPI */

@@ -289,7 +289,8 @@ void request_finish(struct request *r)
 {
 	assert(!r->finished);
 	r->finished = true;
-	observe(r);
+	if (r->obs != NULL)
+		observe(r);
 	while (r->cleanups != NULL) {
 		struct request_cleanup *c = r->cleanups;
 

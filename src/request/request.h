@@ -108,7 +108,7 @@ struct request {
 	int64_t started_mono, started_wall; /* microseconds */
 
 	/* ---- found by the steps ---- */
-	struct obs_worker *obs;
+	struct obs_worker *obs; /* NULL: a part of another request, which alone is counted and logged */
 	struct api *api;
 	const struct op *op; /* NULL: no operation matched */
 	struct str path, query; /* raw */

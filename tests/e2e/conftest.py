@@ -6,6 +6,7 @@ from harness import process
 from harness.gateway import Gateway
 from harness.nats import Nats
 from harness.node import Node
+from harness.placed import Placed
 from harness.protos import Protos
 from harness.raw import raw as raw_call
 from harness.rqlite import Rqlite
@@ -82,6 +83,11 @@ def gateway(tmp_path, request):
     for g in made:
         statuses = g.stop()
         assert not any(statuses), f"exit statuses after SIGTERM: {statuses}"
+
+
+@pytest.fixture
+def placed(gateway, nodes):
+    return Placed(gateway, nodes)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ static const char *const modes[] = {
 	[FAULT_UNTIL_CLOSE] = "until_close",
 	[FAULT_LARGE] = "large",
 	[FAULT_REFUSE] = "refuse",
+	[FAULT_TEXT] = "text",
 	[FAULT_GOAWAY] = "goaway",
 };
 

@@ -20,6 +20,7 @@ enum fault_mode {
 	FAULT_UNTIL_CLOSE,    /* "bytes" of body that the end of the connection ends */
 	FAULT_LARGE,          /* "bytes" of body with Content-Length */
 	FAULT_REFUSE,         /* gRPC: RST_STREAM REFUSED_STREAM, never processed; HTTP: as close */
+	FAULT_TEXT,           /* HTTP: a body that is not JSON */
 	FAULT_GOAWAY,         /* gRPC: answer, then GOAWAY; HTTP: answer with Connection: close */
 };
 

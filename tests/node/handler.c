@@ -181,6 +181,9 @@ static void misbehave(const struct fault *f, struct answer *a)
 	case FAULT_LARGE:
 		fill(a, f->bytes);
 		break;
+	case FAULT_TEXT:
+		bytes_addf(&a->body, "no JSON");
+		break;
 	}
 }
 
