@@ -21,7 +21,7 @@
 #include "routing/store_source.h"
 #include "routing/table.h"
 
-#define DOCUMENT_MAX (8u << 20)
+#define DOCUMENT_MAX (64u << 20)
 
 /* Revision 0 when there is none yet. */
 static enum err current(struct ctl *c, struct request *r, struct route_revision *out, struct fail *f)

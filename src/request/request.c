@@ -10,8 +10,8 @@
 #include "base/rnd.h"
 #include "obs/obs.h"
 
-#define ARENA_MAX (4u << 20)
-#define REPLY_MAX (8u << 20)
+#define ARENA_MAX (64u << 20) /* routing documents pass through it */
+#define REPLY_MAX (64u << 20)
 #define BODY_MAX (64u << 20) /* a bound on what limits.body may be; the front enforces that */
 #define HEADERS_MAX 4096
 

@@ -186,7 +186,7 @@ static inline void step_done(struct step s)
 }
 
 /* Any lane: sets r->reply to a JSON body that the caller writes on the returned writer.
- * 8 MiB at most. */
+ * 64 MiB at most. */
 struct jsonw request_json(struct request *r, int status);
 /* Any lane: sets r->reply to the error without sending it. */
 void reply_set_fail(struct request *r, const struct fail *f);
