@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "base/rnd.h"
+#include "certs.h"
 #include "crypto/hasher.h"
 #include "crypto/keyring.h"
 #include "crypto/seal.h"
@@ -53,10 +54,11 @@ struct control {
 	int64_t loaded_seq; /* of the feed, before the first snapshots were read */
 	_Atomic bool fresh, draining, basic_without_tls;
 
-	pthread_mutex_t mu; /* guards the three pointers below */
+	pthread_mutex_t mu; /* guards the snapshots below */
 	struct keyring *keys;
 	struct role_set *roles;
 	struct route_table *routes;
+	struct certs certs;
 
 	pthread_mutex_t publish_mu; /* held while snapshots are read, adopted and applied */
 
@@ -92,6 +94,25 @@ static struct route_table *get_routes(struct ctl *ctl)
 	return t;
 }
 
+static struct certs get_certs(struct control *c)
+{
+	struct certs certs;
+
+	pthread_mutex_lock(&c->mu);
+	certs = certs_ref(&c->certs);
+	pthread_mutex_unlock(&c->mu);
+	return certs;
+}
+
+static void let_go(struct worker_snapshots *s)
+{
+	keyring_unref(s->keys);
+	role_set_unref(s->roles);
+	route_table_unref(s->routes);
+	certs_unref(&s->certs);
+	*s = (struct worker_snapshots){ 0 };
+}
+
 /* Takes what is not NULL in s as current; the old references go. */
 static void adopt(struct control *c, struct worker_snapshots *s)
 {
@@ -110,18 +131,12 @@ static void adopt(struct control *c, struct worker_snapshots *s)
 		old.routes = c->routes;
 		c->routes = route_table_ref(s->routes);
 	}
+	if (s->certs.nodes != NULL) {
+		old.certs = c->certs;
+		c->certs = certs_ref(&s->certs);
+	}
 	pthread_mutex_unlock(&c->mu);
-	keyring_unref(old.keys);
-	role_set_unref(old.roles);
-	route_table_unref(old.routes);
-}
-
-static void let_go(struct worker_snapshots *s)
-{
-	keyring_unref(s->keys);
-	role_set_unref(s->roles);
-	route_table_unref(s->routes);
-	*s = (struct worker_snapshots){ 0 };
+	let_go(&old);
 }
 
 struct wanted {
@@ -158,7 +173,7 @@ static enum err load(struct control *c, const struct wanted *want, struct worker
 
 void control_snapshots(struct control *c, struct worker_snapshots *s)
 {
-	*s = (struct worker_snapshots){ c->keys, c->roles, c->routes };
+	*s = (struct worker_snapshots){ c->keys, c->roles, c->routes, c->certs };
 }
 
 /* ---- the change feed (its own thread) ------------------------------------------------------ */
@@ -309,6 +324,13 @@ static const char *not_ready(struct ctl *ctl)
 	return NULL;
 }
 
+/* With publish_mu held. */
+static void hand_out(struct control *c, struct worker_snapshots *s)
+{
+	adopt(c, s);
+	workers_apply(c->workers, c->nworkers, NULL, 0, false, 0, s);
+}
+
 /* A file is read now; a bad one changes nothing. The store's document is followed by the feed. */
 static enum err reload_routing(struct ctl *ctl, struct fail *f)
 {
@@ -320,10 +342,8 @@ static enum err reload_routing(struct ctl *ctl, struct fail *f)
 		return feed_sync(c->feed, 5 * CLOCK_SEC);
 	pthread_mutex_lock(&c->publish_mu);
 	e = route_source_load(c->source, &s.routes, f);
-	if (e == OK) {
-		adopt(c, &s);
-		workers_apply(c->workers, c->nworkers, NULL, 0, false, 0, &s);
-	}
+	if (e == OK)
+		hand_out(c, &s);
 	let_go(&s);
 	pthread_mutex_unlock(&c->publish_mu);
 	return e;
@@ -333,6 +353,7 @@ static void write_metrics(struct ctl *ctl, struct buf *out)
 {
 	struct control *c = ctl->impl;
 	struct route_table *t = get_routes(ctl);
+	struct certs certs = get_certs(c);
 	struct upstream *ups[1024];
 	size_t n = c->nworkers < 1024 ? c->nworkers : 1024;
 
@@ -340,6 +361,8 @@ static void write_metrics(struct ctl *ctl, struct buf *out)
 		ups[i] = worker_upstream(c->workers[i]);
 	metrics_write_state(c->store, c->feed, c->hasher, route_table_revision(t), out);
 	upstream_write_metrics(ups, n, out);
+	certs_write_metrics(&certs, out);
+	certs_unref(&certs);
 	mail_sender_write_metrics(c->post.sender, out);
 	route_table_unref(t);
 }
@@ -565,6 +588,8 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 	if (e == OK)
 		e = open_seal(c, check, f);
 	if (e == OK)
+		e = certs_load(config, &c->certs, f);
+	if (e == OK)
 		e = post_open(&c->post, config, f);
 	if (e == OK)
 		e = load_all(c, check, f);
@@ -599,6 +624,7 @@ void control_free(struct control *c)
 	keyring_unref(c->keys);
 	role_set_unref(c->roles);
 	route_table_unref(c->routes);
+	certs_unref(&c->certs);
 	obs_free(c->obs);
 	heap_free(c->routes_table);
 	seal_free(c->seal);
@@ -623,6 +649,24 @@ static void say_fixed(const bool changed[CONFIG__COUNT])
 			    LOG_Z("key", config_keys[i].name));
 }
 
+/* Routing and certificates as `next` says; all of it or nothing. */
+static enum err reload_files(struct control *c, const struct config *next, struct fail *f)
+{
+	struct worker_snapshots s = { 0 };
+	enum err e = certs_check_reload(c->config, next, f);
+
+	if (e == OK)
+		e = certs_load(next, &s.certs, f);
+	if (e == OK)
+		e = reload_routing(&c->ctl, f);
+	pthread_mutex_lock(&c->publish_mu);
+	if (e == OK)
+		hand_out(c, &s);
+	pthread_mutex_unlock(&c->publish_mu);
+	let_go(&s);
+	return e;
+}
+
 enum err control_reload(struct control *c, struct config *next, struct fail *f)
 {
 	bool changed[CONFIG__COUNT] = { false };
@@ -637,7 +681,7 @@ enum err control_reload(struct control *c, struct config *next, struct fail *f)
 	if (e == OK)
 		e = post_check(next, f);
 	if (e == OK)
-		e = reload_routing(&c->ctl, f);
+		e = reload_files(c, next, f);
 	if (e != OK)
 		return e;
 	say_fixed(changed);

@@ -160,7 +160,7 @@ int main(int argc, char **argv)
 		goto out;
 	}
 	if (args.check)
-		printf("ok: configuration, store, schema and routing\n");
+		printf("ok: configuration, certificates, store, schema and routing\n");
 	else if (serve(&args, control, config, &f) != OK)
 		rc = failed(&f);
 out:

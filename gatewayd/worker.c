@@ -14,6 +14,7 @@
 #include "base/heap.h"
 #include "base/loop.h"
 #include "crypto/keyring.h"
+#include "crypto/tls_client.h"
 #include "front/front.h"
 #include "obs/obs.h"
 #include "proxy/proxy.h"
@@ -53,6 +54,8 @@ static void install(struct worker *w, const struct worker_snapshots *s)
 		api_set_roles_take(w->api, role_set_ref(s->roles));
 	if (s->routes != NULL)
 		proxy_set_routes_take(w->proxy, route_table_ref(s->routes));
+	if (s->certs.nodes != NULL)
+		upstream_set_tls_take(w->upstream, tls_client_ref(s->certs.nodes));
 }
 
 static enum err new_authn(struct worker *w, const struct worker_config *c)
@@ -86,9 +89,6 @@ static enum err new_proxy(struct worker *w, const struct config *c)
 		.max_connections = (size_t)c->upstream_max_connections,
 		.max_response = RESPONSE_MAX,
 		.retry_percent = (unsigned)c->upstream_retry_budget,
-		.ca = c->upstream_ca,
-		.cert = c->upstream_cert,
-		.key = c->upstream_key,
 	};
 	struct proxy_config pc = { .timeout_us = c->upstream_timeout };
 	enum err e = upstream_new(&uc, w->loop, &w->upstream);
@@ -121,7 +121,6 @@ static enum err new_front(struct worker *w, const struct worker_config *c, struc
 		.http_fd = c->http_fd,
 		.grpc_fd = c->grpc_fd,
 		.admin_fd = c->admin_fd,
-		.tls = c->tls,
 		.limits = {
 			.body = (size_t)k->limits_body,
 			.headers = (size_t)k->limits_headers,

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "certs.h"
 
 struct change;
 struct config;
@@ -23,7 +24,6 @@ struct role_set;
 struct route_table;
 struct store;
 struct seal;
-struct tls;
 struct upstream;
 struct worker;
 
@@ -35,7 +35,6 @@ struct worker_config {
 	struct pool *lane;
 	struct store *store;
 	struct seal *seal;
-	struct tls *tls;
 	const _Atomic bool *state_fresh, *draining, *basic_without_tls;
 	int http_fd, grpc_fd, admin_fd; /* taken */
 };
@@ -45,6 +44,7 @@ struct worker_snapshots {
 	struct keyring *keys;
 	struct role_set *roles;
 	struct route_table *routes;
+	struct certs certs; /* none: unchanged */
 };
 
 enum err worker_new(const struct worker_config *c, const struct worker_snapshots *s,

@@ -17,7 +17,6 @@ struct api;
 struct front;
 struct loop;
 struct obs_worker;
-struct tls; /* certificates and client CA, shared, immutable, reference-counted */
 
 struct front_limits {
 	size_t body, headers, header_count, connections, requests, per_address;
@@ -31,7 +30,6 @@ enum err front_bind_sibling(const struct sockaddr_storage *bound, int *fd, struc
 struct front_config {
 	int http_fd, grpc_fd, admin_fd; /* listening sockets of this worker; taken; -1: none */
 	struct front_limits limits;
-	struct tls *tls; /* NULL: plaintext */
 };
 enum err front_new(const struct front_config *c, struct loop *loop, struct api *api,
     struct obs_worker *obs, struct front **out, struct fail *f);

@@ -8,9 +8,10 @@
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "base/log.h"
 #include "base/loop.h"
+#include "crypto/tls_session.h"
 #include "upstream/resolver.h"
-#include "upstream/tls.h"
 
 struct dial {
 	struct loop_fd io;
@@ -33,7 +34,7 @@ static void drop_socket(struct dial *d)
 	if (d->io.fd < 0)
 		return;
 	loop_del(d->loop, &d->io);
-	tls_wire_free(d->wire.tls);
+	tls_session_free(d->wire.tls);
 	d->wire.tls = NULL;
 	close(d->io.fd);
 	d->io.fd = -1;
@@ -122,15 +123,24 @@ static void give_up_address(struct dial *d)
 		finish(d, E_UPSTREAM_FAILED);
 }
 
+static void say_why(const struct dial *d)
+{
+	char text[256];
+
+	log_warn("TLS with a node failed", LOG_S("host", d->to.host), LOG_I("port", d->to.port),
+	    LOG_Z("error", tls_session_error(d->wire.tls, text)));
+}
+
 static void shake_hands(struct dial *d)
 {
-	switch (tls_wire_handshake(d->wire.tls, d->to.host, d->to.h2)) {
+	switch (tls_session_handshake(d->wire.tls)) {
 	case TLS_DONE:
 		finish(d, OK);
 		break;
-	case TLS_AGAIN:
+	case TLS_GOING:
 		break;
 	case TLS_FAILED:
+		say_why(d);
 		give_up_address(d);
 		break;
 	}
@@ -150,9 +160,10 @@ static void io_cb(struct loop_fd *fd, uint32_t events)
 		return;
 	if (!connected(d))
 		give_up_address(d);
-	else if (d->to.tls == NULL)
+	else if (!d->to.tls)
 		finish(d, OK);
-	else if (upstream_tls_session(d->to.tls, fd->fd, d->to.host, d->to.h2, &d->wire.tls) == OK)
+	else if (d->to.client != NULL && tls_session_connect(d->to.client, d->to.buffers, fd->fd,
+	    d->to.host.p, d->to.h2 ? TLS_HTTP2 : TLS_HTTP1, &d->wire.tls) == OK)
 		shake_hands(d);
 	else
 		give_up_address(d);

@@ -8,19 +8,22 @@
 
 #include "base/err.h"
 #include "base/str.h"
-#include "upstream/wire.h"
+#include "crypto/wire.h"
 
 struct dial;
 struct loop;
 struct resolver;
-struct upstream_tls;
+struct tls_buffers;
+struct tls_client;
 
 struct dial_to {
 	struct str host; /* kept by the caller until the callback; ends in NUL */
 	uint16_t port;
 	int64_t timeout; /* microseconds, for everything */
-	struct upstream_tls *tls; /* NULL: plaintext */
-	bool h2;         /* what TLS is to agree on */
+	bool tls;
+	bool h2;                     /* what TLS is to agree on */
+	struct tls_client *client;   /* for TLS; NULL: then there can be none */
+	struct tls_buffers *buffers;
 };
 
 /* OK with a connected wire that the callee takes; E_UPSTREAM_FAILED; E_UPSTREAM_TIMEOUT. Never comes

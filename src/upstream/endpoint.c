@@ -69,7 +69,7 @@ static bool dial_one(struct endpoint *ep)
 {
 	struct dialling *d = heap_zalloc(sizeof *d);
 	struct dial_to to = { ep->host, ep->port, ep->u->config.connect_timeout_us,
-		ep->tls ? ep->u->tls : NULL, ep->h2 };
+		ep->tls, ep->h2, ep->u->tls, ep->u->tls_buffers };
 
 	if (d == NULL)
 		return false;

@@ -3,9 +3,9 @@
 #include <sys/epoll.h>
 
 #include "base/heap.h"
+#include "crypto/wire.h"
 #include "upstream/call.h"
 #include "upstream/state.h"
-#include "upstream/wire.h"
 
 #define SMALL_BODY 4096 /* copied behind the head: one buffer, one write */
 
@@ -134,7 +134,7 @@ static enum err write_request(struct http1 *c, struct upstream_call *call)
 
 static bool written(const struct http1 *c)
 {
-	return c->rest.n == 0 && c->body.n == 0 && !c->wire.unflushed;
+	return c->rest.n == 0 && c->body.n == 0 && !wire_unflushed(&c->wire);
 }
 
 /* Goes on with what was kept. An error shows when reading. */
@@ -291,11 +291,11 @@ static void read_answer(struct http1 *c, bool hangup)
 			return;
 		}
 		ex = feed(c, u->scratch, (size_t)n);
-	} while (ex == EX_ON && (n == UPSTREAM_SCRATCH || hangup || c->wire.ended));
+	} while (ex == EX_ON && (n == UPSTREAM_SCRATCH || hangup || wire_ended(&c->wire)));
 	if (ex == EX_BAD)
 		end_badly(c, E_BAD_UPSTREAM);
 	else if (ex != EX_ON) /* a full buffer or a hang-up may hide bytes that nobody asked for */
-		end_well(c, ex == EX_REUSE && !hangup && !c->wire.ended && n < UPSTREAM_SCRATCH);
+		end_well(c, ex == EX_REUSE && !hangup && !wire_ended(&c->wire) && n < UPSTREAM_SCRATCH);
 }
 
 static void io_cb(struct loop_fd *fd, uint32_t events)

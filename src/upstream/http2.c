@@ -4,9 +4,9 @@
 #include <sys/epoll.h>
 
 #include "base/heap.h"
+#include "crypto/wire.h"
 #include "upstream/call.h"
 #include "upstream/state.h"
-#include "upstream/wire.h"
 
 #define STREAM_WINDOW (1 << 20)
 #define CONNECTION_WINDOW (16 << 20)
@@ -376,11 +376,11 @@ static void write_all(struct http2 *c)
 		c->broken = true;
 	if (c->out.n > 0)
 		write_out(c, buf_str(&c->out));
-	while (c->out.n == 0 && !c->wire.unflushed && !c->broken && write_some(c))
+	while (c->out.n == 0 && !wire_unflushed(&c->wire) && !c->broken && write_some(c))
 		;
 	c->inside = false;
 	if (c->broken || (!nghttp2_session_want_read(c->session) &&
-	    !nghttp2_session_want_write(c->session) && c->out.n == 0 && !c->wire.unflushed))
+	    !nghttp2_session_want_write(c->session) && c->out.n == 0 && !wire_unflushed(&c->wire)))
 		close_conn(c, E_UPSTREAM_FAILED);
 }
 
@@ -415,7 +415,7 @@ static void read_all(struct http2 *c, bool hangup)
 			c->broken = true;
 			e = E_BAD_UPSTREAM;
 		}
-	} while (!c->broken && (n == UPSTREAM_SCRATCH || hangup || c->wire.ended));
+	} while (!c->broken && (n == UPSTREAM_SCRATCH || hangup || wire_ended(&c->wire)));
 	c->inside = false;
 	if (c->broken)
 		close_conn(c, e);
@@ -427,7 +427,7 @@ static void io_cb(struct loop_fd *fd, uint32_t events)
 {
 	struct http2 *c = (struct http2 *)((char *)fd - offsetof(struct http2, io));
 
-	if (events & EPOLLOUT && (c->out.n > 0 || c->wire.unflushed))
+	if (events & EPOLLOUT && (c->out.n > 0 || wire_unflushed(&c->wire)))
 		will_write(c);
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		read_all(c, (events & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0);

@@ -11,7 +11,8 @@ struct endpoint;
 struct http2;
 struct resolver;
 struct shard;
-struct upstream_tls;
+struct tls_buffers;
+struct tls_client;
 
 #define UPSTREAM_SCRATCH 65536
 #define UPSTREAM_MAX_OUT 131072 /* bytes of one head with a small body */
@@ -20,7 +21,8 @@ struct upstream {
 	struct upstream_config config;
 	struct loop *loop;
 	struct resolver *resolver;
-	struct upstream_tls *tls;
+	struct tls_client *tls; /* a reference, or NULL */
+	struct tls_buffers *tls_buffers;
 	_Atomic(struct shard *) shards; /* all; only grows */
 	struct shard **buckets;
 	size_t nbuckets, nshards;

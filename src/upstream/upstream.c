@@ -1,12 +1,13 @@
 #include "upstream/upstream.h"
 
 #include "base/heap.h"
+#include "crypto/tls_client.h"
+#include "crypto/tls_session.h"
 #include "upstream/call.h"
 #include "upstream/endpoint.h"
 #include "upstream/http2.h"
 #include "upstream/resolver.h"
 #include "upstream/state.h"
-#include "upstream/tls.h"
 
 #define FOR_ENDPOINTS(u, s, ep) \
 	for (struct shard *s = atomic_load(&(u)->shards); s != NULL; s = atomic_load(&s->next)) \
@@ -46,7 +47,7 @@ enum err upstream_new(const struct upstream_config *c, struct loop *loop, struct
 	if (u->scratch != NULL)
 		e = resolver_new(loop, &u->resolver);
 	if (e == OK)
-		e = upstream_tls_new(c->ca, c->cert, c->key, &u->tls);
+		e = tls_buffers_new(&u->tls_buffers);
 	if (e == OK)
 		e = loop_timer_set(loop, &u->sweep, c->idle_timeout_us / 4 + 1);
 	if (e != OK) {
@@ -56,6 +57,12 @@ enum err upstream_new(const struct upstream_config *c, struct loop *loop, struct
 	loop_hook_add(loop, &u->hook);
 	*out = u;
 	return OK;
+}
+
+void upstream_set_tls_take(struct upstream *u, struct tls_client *t)
+{
+	tls_client_unref(u->tls);
+	u->tls = t;
 }
 
 void upstream_free(struct upstream *u)
@@ -70,7 +77,8 @@ void upstream_free(struct upstream *u)
 	loop_timer_clear(u->loop, &u->sweep);
 	loop_hook_del(u->loop, &u->hook);
 	resolver_free(u->resolver);
-	upstream_tls_free(u->tls);
+	tls_client_unref(u->tls);
+	tls_buffers_free(u->tls_buffers);
 	shards_free(u);
 	calls_free(u);
 	buf_release(&u->out);

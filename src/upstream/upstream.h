@@ -17,6 +17,7 @@
 #include "routing/table.h"
 
 struct loop;
+struct tls_client;
 struct upstream;
 struct upstream_call;
 
@@ -25,7 +26,6 @@ struct upstream_config {
 	size_t max_connections;  /* an endpoint */
 	size_t max_response;     /* bytes of body that are buffered */
 	unsigned retry_percent;  /* budget: retries as a share of requests */
-	const char *ca, *cert, *key; /* TLS to nodes; NULL: the system's CAs, no certificate */
 };
 
 struct upstream_request {
@@ -60,6 +60,9 @@ struct upstream_response {
 typedef void upstream_cb(void *arg, const struct upstream_response *resp);
 
 enum err upstream_new(const struct upstream_config *c, struct loop *loop, struct upstream **out);
+/* TLS for the connections to nodes that begin from now on (takes the reference). Without one, none with TLS
+ * can be made. */
+void upstream_set_tls_take(struct upstream *u, struct tls_client *t);
 /* Cancels all calls, closes all connections. */
 void upstream_free(struct upstream *u);
 

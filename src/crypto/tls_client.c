@@ -1,0 +1,70 @@
+#include "crypto/tls_client.h"
+
+#include <gnutls/gnutls.h>
+#include <stdatomic.h>
+
+#include "base/heap.h"
+#include "crypto/tls_files.h"
+#include "crypto/tls_session.h"
+
+struct tls_client {
+	atomic_uint refs;
+	gnutls_certificate_credentials_t cred;
+	gnutls_priority_t priority;
+};
+
+static void free_client(struct tls_client *t)
+{
+	if (t->cred != NULL)
+		gnutls_certificate_free_credentials(t->cred);
+	if (t->priority != NULL)
+		gnutls_priority_deinit(t->priority);
+	heap_free(t);
+}
+
+enum err tls_client_load(const char *ca, const char *cert, const char *key, int64_t now,
+    struct tls_client **out, struct fail *f)
+{
+	struct tls_client *t = heap_zalloc(sizeof *t);
+	enum err e = OK;
+
+	if (t == NULL)
+		return fail_set(f, E_NOMEM, "out of memory");
+	atomic_init(&t->refs, 1);
+	if (gnutls_certificate_allocate_credentials(&t->cred) < 0 ||
+	    gnutls_priority_init(&t->priority, TLS_PRIORITY, NULL) < 0)
+		e = fail_set(f, E_NOMEM, "TLS: out of memory");
+	if (e == OK && ca != NULL)
+		e = tls_files_authorities(t->cred, ca, f);
+	else if (e == OK) /* none: every handshake fails for the lack of one */
+		(void)gnutls_certificate_set_x509_system_trust(t->cred);
+	if (e == OK && cert != NULL)
+		e = tls_files_pair(t->cred, cert, key, now, NULL, f);
+	if (e != OK) {
+		free_client(t);
+		return e;
+	}
+	gnutls_certificate_set_verify_function(t->cred, tls_session_verify);
+	*out = t;
+	return OK;
+}
+
+struct tls_client *tls_client_ref(struct tls_client *t)
+{
+	if (t != NULL)
+		atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+	return t;
+}
+
+void tls_client_unref(struct tls_client *t)
+{
+	if (t != NULL && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1)
+		free_client(t);
+}
+
+int tls_client_equip(struct tls_client *t, gnutls_session_t s)
+{
+	int k = gnutls_priority_set(s, t->priority);
+
+	return k < 0 ? k : gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, t->cred);
+}
