@@ -14,6 +14,7 @@
 #include "base/heap.h"
 #include "iam/principal.h"
 #include "proxy/proxy.h"
+#include "request/time_limit.h"
 
 struct api {
 	struct api_config c;
@@ -107,7 +108,7 @@ static struct step refuse_match(struct api *a, struct request *r, enum err e, un
 	if (e == E_METHOD_NOT_ALLOWED)
 		(void)reply_header(r, STR("allow"), match_allow(methods, &r->arena));
 	/* on the gRPC side an unknown method is UNIMPLEMENTED (gRPC over HTTP/2, status codes) */
-	if (e == E_NOT_FOUND && str_starts(request_known(r, HDR_CONTENT_TYPE), STR("application/grpc")))
+	if (e == E_NOT_FOUND && request_is_grpc(r))
 		e = E_NOT_IMPLEMENTED;
 	return request_fail_code(r, e);
 }
@@ -119,24 +120,22 @@ static bool type_is(struct str value, struct str type)
 	return str_ieq(str_trim(str_cut(value, ';', &params)), type);
 }
 
-static enum err check_type(const struct request *r)
+static enum err check_type(const struct request *r, struct fail *f)
 {
 	struct str ct = request_known(r, HDR_CONTENT_TYPE);
 
+	if (r->op->body == BODY_GRPC)
+		return header_is_grpc(ct) ? OK : fail_set(f, E_UNSUPPORTED_TYPE,
+		    "the content type must be application/grpc");
+	if (request_is_grpc(r)) /* a method of gRPC that does not exist */
+		return E_NOT_IMPLEMENTED;
 	if (ct.p == NULL || r->op->body == BODY_NONE)
 		return OK;
-	switch (r->op->body) {
-	case BODY_JSON:
-		return type_is(ct, STR("application/json")) ||
-		    type_is(ct, STR("application/merge-patch+json")) ? OK : E_UNSUPPORTED_TYPE;
-	case BODY_FORM:
-		return type_is(ct, STR("application/x-www-form-urlencoded")) ? OK : E_UNSUPPORTED_TYPE;
-	case BODY_GRPC:
-		return str_starts(ct, STR("application/grpc")) ? OK : E_UNSUPPORTED_TYPE;
-	case BODY_NONE:
-		break;
-	}
-	return OK;
+	if (r->op->body == BODY_FORM)
+		return type_is(ct, STR("application/x-www-form-urlencoded")) ? OK : fail_set(f,
+		    E_UNSUPPORTED_TYPE, "the content type must be application/x-www-form-urlencoded");
+	return type_is(ct, STR("application/json")) ||
+	    type_is(ct, STR("application/merge-patch+json")) ? OK : E_UNSUPPORTED_TYPE;
 }
 
 static enum err check_length(const struct api *a, const struct request *r)
@@ -197,9 +196,11 @@ enum api_next api_start(struct api *a, struct request *r)
 	memcpy(r->param, m.param, sizeof r->param);
 	e = check_length(a, r);
 	if (e == OK)
-		e = check_type(r);
+		e = check_type(r, &f);
 	if (e == OK)
 		e = check_query(r, &f);
+	if (e == OK)
+		e = time_limit_read(r, &f);
 	if (e != OK) {
 		if (f.err == OK)
 			f.err = e;

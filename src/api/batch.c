@@ -153,8 +153,7 @@ static const struct request_front part_front = { .respond = answered_cb };
 /* The head of the batch is the head of each item, but for what only makes sense of the whole. */
 static void inherit(struct request *part, const struct request *r)
 {
-	static const enum header_id heads[] = { HDR_TENANT_ID, HDR_GRPC_TIMEOUT, HDR_REQUEST_TIMEOUT_MS,
-		HDR_TRACESTATE, HDR_USER_AGENT };
+	static const enum header_id heads[] = { HDR_TENANT_ID, HDR_TRACESTATE, HDR_USER_AGENT };
 
 	part->front = &part_front;
 	part->loop = r->loop;

@@ -3,15 +3,6 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-bool grpc_content_type(struct str v)
-{
-	static const struct str type = { "application/grpc", 16 };
-
-	if (v.n < type.n || strncasecmp(v.p, type.p, type.n) != 0)
-		return false;
-	return v.n == type.n || v.p[type.n] == '+' || v.p[type.n] == ';' || v.p[type.n] == ' ';
-}
-
 static uint32_t said(const struct grpc_reader *g)
 {
 	const unsigned char *p = g->prefix;
@@ -29,7 +20,7 @@ enum err grpc_read(struct grpc_reader *g, struct str data, size_t max, struct bu
 	g->have += (unsigned)n;
 	data = str_skip(data, n);
 	if (g->prefix[0] != 0)
-		return g->prefix[0] == 1 ? E_NOT_IMPLEMENTED : E_BAD_REQUEST;
+		return g->prefix[0] == 1 ? E_COMPRESSED : E_BAD_REQUEST;
 	if (g->have < GRPC_PREFIX)
 		return OK;
 	if (said(g) > max)
@@ -56,9 +47,13 @@ void grpc_prefix(size_t n, unsigned char out[GRPC_PREFIX])
 struct str grpc_encode_message(struct str s, struct arena *a)
 {
 	static const char digits[] = "0123456789ABCDEF";
-	char *out = arena_alloc(a, s.n * 3 + 1);
+	char *out;
 	size_t k = 0;
 
+	if (s.n > GRPC_MESSAGE)
+		for (s.n = GRPC_MESSAGE; s.n > 0 && ((unsigned char)s.p[s.n] & 0xc0) == 0x80; s.n--)
+			;
+	out = arena_alloc(a, s.n * 3 + 1);
 	if (out == NULL)
 		return STR_NONE;
 	for (size_t i = 0; i < s.n; i++) {

@@ -15,23 +15,22 @@ struct buf;
 
 #define GRPC_PREFIX 5
 
-/* "application/grpc", also with "+proto" or parameters; not "application/grpc-web". */
-bool grpc_content_type(struct str value);
-
 /* One unary message, read piece by piece. Zero-initialise. */
 struct grpc_reader {
 	unsigned char prefix[GRPC_PREFIX];
 	unsigned have; /* bytes of prefix */
 };
-/* Takes the next bytes: the prefix off, the message into out. E_NOT_IMPLEMENTED: compressed, or more than
- * one message; E_BODY_TOO_LARGE: the prefix says more than max; E_BAD_REQUEST: a prefix that is none;
+/* Takes the next bytes: the prefix off, the message into out. E_COMPRESSED; E_NOT_IMPLEMENTED: more than one
+ * message; E_BODY_TOO_LARGE: the prefix says more than max; E_BAD_REQUEST: a prefix that is none;
  * E_NOMEM. */
 enum err grpc_read(struct grpc_reader *g, struct str data, size_t max, struct buf *out);
 /* The stream has ended: E_BAD_REQUEST when the message is not complete. */
 enum err grpc_end(const struct grpc_reader *g, const struct buf *out);
 
 void grpc_prefix(size_t n, unsigned char out[GRPC_PREFIX]);
-/* All but visible ASCII and blank becomes %XX, and so does "%". In the arena; .p NULL: no memory. */
+#define GRPC_MESSAGE 2048 /* bytes of a message that go out: clients take few KiB of trailers */
+/* All but visible ASCII and blank becomes %XX, and so does "%". Cut between two characters when it is too
+ * long. In the arena; .p NULL: no memory. */
 struct str grpc_encode_message(struct str s, struct arena *a);
 
 #endif

@@ -95,6 +95,23 @@ static void idle_cb(struct deadline *d)
 	leave(of_deadline(d));
 }
 
+/* Streams are open, and nothing has come for the idle time: a client that is there answers a PING. */
+static void quiet_cb(struct deadline *d)
+{
+	struct http2_conn *c = of_deadline(d);
+
+	if (!c->heard && c->pinged) {
+		c->broken = true;
+		close_conn(c);
+		return;
+	}
+	if (!c->heard)
+		c->pinged = nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL) == 0;
+	c->heard = false;
+	deadline_set(d, &c->h->quiet);
+	http2_conn_dirty(c);
+}
+
 static void send_late_cb(struct deadline *d)
 {
 	struct http2_conn *c = (struct http2_conn *)((char *)d - offsetof(struct http2_conn, sending));
@@ -203,6 +220,8 @@ static void take_input(struct http2_conn *c)
 		c->broken = true;
 		return;
 	}
+	c->heard = true;
+	c->pinged = false;
 	rv = nghttp2_session_mem_recv(c->session, (const uint8_t *)c->h->in, (size_t)n);
 	if (rv < 0)
 		fail_conn(c, (int)rv);
@@ -299,6 +318,7 @@ enum err http2_new(const struct http2_config *cfg, struct http2 **out, struct fa
 	h->c = *cfg;
 	deadlines_init(&h->head, cfg->loop, lim->header_timeout_us, head_late_cb);
 	deadlines_init(&h->idle, cfg->loop, lim->idle_timeout_us, idle_cb);
+	deadlines_init(&h->quiet, cfg->loop, lim->idle_timeout_us, quiet_cb);
 	deadlines_init(&h->body, cfg->loop, lim->body_timeout_us, http2_stream_late_cb);
 	deadlines_init(&h->send, cfg->loop, lim->body_timeout_us, send_late_cb);
 	deadlines_init(&h->farewell, cfg->loop, CLOCK_SEC, idle_cb);
@@ -341,6 +361,7 @@ void http2_free(struct http2 *h)
 	}
 	deadlines_release(&h->head);
 	deadlines_release(&h->idle);
+	deadlines_release(&h->quiet);
 	deadlines_release(&h->body);
 	deadlines_release(&h->send);
 	deadlines_release(&h->farewell);

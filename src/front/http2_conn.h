@@ -30,7 +30,7 @@ struct http2 {
 	struct http2_conn *conns;
 	struct http2_conn *dirty; /* have output to make or to write */
 	bool draining;
-	struct deadlines head, idle, body, send, farewell;
+	struct deadlines head, idle, quiet, body, send, farewell;
 	struct date date;
 	char in[HTTP2_READ];
 };
@@ -51,11 +51,13 @@ struct http2_conn {
 	int64_t noise_since;
 	uint64_t acked;      /* when the send deadline was last set */
 	bool greeted;        /* the client's SETTINGS have come */
+	bool heard;          /* something of the client, since the quiet deadline was set */
+	bool pinged;         /* it was asked whether it is there, and has said nothing since */
 	bool full;           /* nghttp2 had more than HTTP2_OUT */
 	bool is_dirty;
 	bool broken;         /* the socket is: closed without a word */
 	bool failed;         /* the client's HTTP/2 is: closed after what nghttp2 says of it */
-	struct deadline deadline; /* head, idle or farewell */
+	struct deadline deadline; /* head, idle, quiet or farewell */
 	struct deadline sending;
 	struct http2_conn *next, *prev, *next_dirty;
 };

@@ -413,10 +413,9 @@ static void headed(struct http2_conn *c, struct exchange *x, bool end)
 	enum err e = check_head(x);
 	bool wanted;
 
-	deadline_clear(&c->deadline);
-	if (c->h->draining)
-		deadline_set(&c->deadline, &c->h->farewell);
-	x->h2.grpc = grpc_content_type(request_known(&x->r, HDR_CONTENT_TYPE));
+	c->heard = false;
+	deadline_set(&c->deadline, c->h->draining ? &c->h->farewell : &c->h->quiet);
+	x->h2.grpc = request_is_grpc(&x->r);
 	c->working++;
 	wanted = exchange_start(x, e);
 	if (!wanted)
@@ -478,7 +477,20 @@ void http2_stream_late_cb(struct deadline *d)
 
 /* ---- frames -------------------------------------------------------------------------------- */
 
-static int noise(struct http2_conn *c)
+/* gRPC clients know the text, and ping less from then on. */
+static int too_noisy(struct http2_conn *c, uint8_t type)
+{
+	static const uint8_t pings[] = "too_many_pings";
+
+	if (type == NGHTTP2_PING)
+		(void)nghttp2_submit_goaway(c->session, NGHTTP2_FLAG_NONE,
+		    nghttp2_session_get_last_proc_stream_id(c->session), NGHTTP2_ENHANCE_YOUR_CALM, pings,
+		    sizeof pings - 1);
+	return nghttp2_session_terminate_session(c->session, NGHTTP2_ENHANCE_YOUR_CALM) == 0 ? 0
+	    : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static int noise(struct http2_conn *c, uint8_t type)
 {
 	int64_t now = loop_now(c->h->c.loop);
 
@@ -488,8 +500,7 @@ static int noise(struct http2_conn *c)
 	}
 	if (++c->noise <= NOISE_MAX)
 		return 0;
-	return nghttp2_session_terminate_session(c->session, NGHTTP2_ENHANCE_YOUR_CALM) == 0 ? 0
-	    : NGHTTP2_ERR_CALLBACK_FAILURE;
+	return too_noisy(c, type);
 }
 
 static int frame_cb(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
@@ -509,17 +520,17 @@ static int frame_cb(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
 	case NGHTTP2_DATA:
 		if (x != NULL && end && !x->answered)
 			run(x);
-		return !end && frame->hd.length == 0 ? noise(c) : 0;
+		return !end && frame->hd.length == 0 ? noise(c, frame->hd.type) : 0;
 	case NGHTTP2_SETTINGS:
 		if (!c->greeted) {
 			c->greeted = true;
 			if (c->streams == 0)
 				http2_conn_idle(c);
 		}
-		return noise(c);
+		return noise(c, frame->hd.type);
 	case NGHTTP2_PING:
 	case NGHTTP2_PRIORITY:
-		return noise(c);
+		return noise(c, frame->hd.type);
 	default:
 		return 0;
 	}

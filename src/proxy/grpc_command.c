@@ -3,6 +3,7 @@
 #include "base/jsonw.h"
 #include "proxy/command.h"
 #include "proxy/command_body.h"
+#include "proxy/grpc_status.h"
 #include "proxy/json_scan.h"
 #include "proxy/proto_scan.h"
 #include "proxy/proxy.h"
@@ -79,7 +80,7 @@ static STEP grpc_answer(struct relay *x, const struct upstream_response *resp)
 	upstream_body_take(resp, &r->reply.buf);
 	r->reply.grpc = true;
 	r->reply.status = 200;
-	r->reply.grpc_status = resp->grpc_status;
+	r->reply.grpc_status = resp->grpc_status <= GRPC_STATUS_MAX ? resp->grpc_status : 2;
 	r->reply.grpc_message = arena_str(&r->arena, resp->grpc_message);
 	r->reply.body = resp->grpc_status == 0 ? buf_str(&r->reply.buf) : STR_NONE;
 	return request_reply(r);
@@ -157,22 +158,18 @@ static enum err write_json(struct buf *out, const struct command *c, struct str 
 	return buf_err(out);
 }
 
-/* HTTP status → error, for what a node says over HTTP to a gRPC caller. */
-static enum err of_http(int status, bool expects_version)
+/* What an http node says against the command, with the text of its envelope when it has one. */
+static STEP http_failed(struct relay *x, const struct upstream_response *resp)
 {
-	static const struct {
-		int status;
-		enum err e;
-	} map[] = { { 400, E_BAD_REQUEST }, { 403, E_FORBIDDEN }, { 404, E_NOT_FOUND },
-		{ 413, E_BODY_TOO_LARGE }, { 422, E_BAD_REQUEST }, { 429, E_RATE_LIMITED },
-		{ 501, E_NOT_IMPLEMENTED }, { 503, E_NODE_UNAVAILABLE }, { 504, E_UPSTREAM_TIMEOUT } };
+	enum err e = http_status_err(resp->status, x->expects_version);
+	struct str said = json_scan_find_text(&x->r->arena, resp->body, STR("error"));
+	struct fail f = { 0 };
 
-	if (status == 409 || status == 412)
-		return expects_version ? E_VERSION_CONFLICT : E_CONFLICT;
-	for (size_t i = 0; i < sizeof map / sizeof *map; i++)
-		if (map[i].status == status)
-			return map[i].e;
-	return E_NODE_FAILED;
+	if (said.n > 0)
+		fail_set(&f, e, "%.*s", STR_ARG(said));
+	else
+		f.err = e;
+	return request_fail(x->r, &f);
 }
 
 static STEP http_answer(struct relay *x, const struct upstream_response *resp)
@@ -181,7 +178,7 @@ static STEP http_answer(struct relay *x, const struct upstream_response *resp)
 	struct str message;
 
 	if (resp->status != 200)
-		return request_fail_code(r, of_http(resp->status, x->expects_version));
+		return http_failed(x, resp);
 	/* the message may hold views of the JSON: both stay until the request ends */
 	upstream_body_take(resp, &r->reply.buf);
 	if (command_answer_from_json(&r->arena, buf_str(&r->reply.buf), &message) != OK)

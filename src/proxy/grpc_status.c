@@ -1,9 +1,11 @@
 #include "proxy/grpc_status.h"
 
+#include <stddef.h>
+
 /* google.rpc.Code → the error of the envelope; `version`: for a command with expected_version. */
 static const struct {
 	enum err e, version;
-} map[17] = {
+} map[GRPC_STATUS_MAX + 1] = {
 	[1] = { E_NODE_UNAVAILABLE },             /* CANCELLED: not by us */
 	[2] = { E_NODE_FAILED },                  /* UNKNOWN */
 	[3] = { E_BAD_REQUEST },                  /* INVALID_ARGUMENT */
@@ -24,7 +26,26 @@ static const struct {
 
 enum err grpc_status_err(int status, bool expects_version)
 {
-	if (status < 1 || status > 16)
+	if (status < 1 || status > GRPC_STATUS_MAX)
 		return E_NODE_FAILED;
 	return expects_version && map[status].version != OK ? map[status].version : map[status].e;
+}
+
+enum err http_status_err(int status, bool expects_version)
+{
+	static const struct {
+		int status;
+		enum err e, version;
+	} http[] = {
+		{ 400, E_BAD_REQUEST }, { 403, E_FORBIDDEN }, { 404, E_NOT_FOUND },
+		{ 408, E_UPSTREAM_TIMEOUT }, { 409, E_CONFLICT, E_VERSION_CONFLICT }, { 410, E_NOT_FOUND },
+		{ 412, E_CONFLICT, E_VERSION_CONFLICT }, { 413, E_BODY_TOO_LARGE }, { 422, E_BAD_REQUEST },
+		{ 429, E_RATE_LIMITED }, { 501, E_NOT_IMPLEMENTED }, { 502, E_NODE_UNAVAILABLE },
+		{ 503, E_NODE_UNAVAILABLE }, { 504, E_UPSTREAM_TIMEOUT },
+	};
+
+	for (size_t i = 0; i < sizeof http / sizeof *http; i++)
+		if (http[i].status == status)
+			return expects_version && http[i].version != OK ? http[i].version : http[i].e;
+	return E_NODE_FAILED; /* also 401: the gateway was refused, not the caller */
 }

@@ -343,3 +343,17 @@ struct str json_scan_text(struct arena *a, struct str raw)
 		*o = '\0';
 	return str_n(out, out != NULL ? (size_t)(o - out) : 0);
 }
+
+struct str json_scan_find_text(struct arena *a, struct str json, struct str name)
+{
+	struct json_scan s = json_scan_of(json);
+	struct str key, raw, found = STR_NONE;
+	bool first = true;
+
+	if (!str_utf8(json) || !json_scan_object(&s))
+		return STR_NONE;
+	while (json_scan_member(&s, &first, &key, &raw) == MEMBER_FOUND)
+		if (str_eq(str_n(key.p + 1, key.n - 2), name))
+			found = raw;
+	return found.p != NULL ? json_scan_text(a, found) : STR_NONE;
+}

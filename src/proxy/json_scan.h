@@ -40,5 +40,7 @@ enum err json_scan_fail(const struct json_scan *s, struct fail *f);
 /* The text of a raw string, escapes decoded, NUL-terminated. .p NULL: not a string, a lone surrogate, an
  * encoded NUL, or out of memory. */
 struct str json_scan_text(struct arena *a, struct str raw);
+/* The member `name` of an object, when it is one and the member is text; else .p NULL. */
+struct str json_scan_find_text(struct arena *a, struct str json, struct str name);
 
 #endif

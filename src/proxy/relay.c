@@ -5,46 +5,14 @@
 #include "proxy/node_headers.h"
 #include "proxy/state.h"
 
-/* ---- the time limit ---------------------------------------------------------------------------- */
+/* ---- there ------------------------------------------------------------------------------------- */
 
-/* grpc-timeout = 1*8DIGIT unit (gRPC over HTTP/2, "Timeout") */
-static bool read_grpc_timeout(struct str s, int64_t *us)
-{
-	static const struct {
-		char unit;
-		int64_t ns;
-	} units[] = { { 'H', 3600000000000 }, { 'M', 60000000000 }, { 'S', 1000000000 }, { 'm', 1000000 },
-		{ 'u', 1000 }, { 'n', 1 } };
-	uint64_t v;
-
-	if (s.n < 2 || s.n > 9 || !str_u64(str_n(s.p, s.n - 1), 99999999, &v))
-		return false;
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-		if (units[i].unit == s.p[s.n - 1]) {
-			/* 10^8 hours are more nanoseconds than 64 bits hold: divide first */
-			*us = units[i].ns >= 1000 ? (int64_t)v * (units[i].ns / 1000) : (int64_t)v / 1000;
-			return true;
-		}
-	return false;
-}
-
-/* What the caller allows, from when the request came in; never more than the gateway does. */
+/* What the caller allows, but never more than the gateway does. */
 static enum err find_deadline(struct relay *x, struct fail *f)
 {
 	struct request *r = x->r;
-	struct str grpc = request_known(r, HDR_GRPC_TIMEOUT);
-	struct str ms = request_known(r, HDR_REQUEST_TIMEOUT_MS);
-	int64_t us = x->proxy->config.timeout_us, asked = us;
-	uint64_t v;
 
-	if (grpc.p != NULL && !read_grpc_timeout(grpc, &asked))
-		return fail_set(f, E_BAD_REQUEST, "grpc-timeout is malformed");
-	if (grpc.p == NULL && ms.p != NULL) {
-		if (!str_u64(ms, UINT32_MAX, &v))
-			return fail_set(f, E_BAD_REQUEST, "x-request-timeout-ms is not a number of milliseconds");
-		asked = (int64_t)v * 1000;
-	}
-	x->deadline = r->started_mono + (asked < us ? asked : us);
+	x->deadline = r->started_mono + x->proxy->config.timeout_us;
 	if (r->deadline != 0 && r->deadline < x->deadline)
 		x->deadline = r->deadline;
 	if (x->deadline <= loop_now(r->loop))
@@ -52,7 +20,6 @@ static enum err find_deadline(struct relay *x, struct fail *f)
 	return OK;
 }
 
-/* ---- there ------------------------------------------------------------------------------------- */
 
 static void unref_routes(void *arg)
 {

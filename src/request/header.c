@@ -77,6 +77,13 @@ bool header_lists(struct str list, struct str member)
 	return false;
 }
 
+bool header_is_grpc(struct str v)
+{
+	struct str params, type = str_trim(str_cut(v, ';', &params));
+
+	return str_ieq(type, STR("application/grpc")) || str_ieq(type, STR("application/grpc+proto"));
+}
+
 static const struct str names[] = {
 #define H(id, name) [HDR_##id] = { name, sizeof(name) - 1 },
 	HEADER_TABLE(H)

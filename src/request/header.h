@@ -52,6 +52,8 @@ bool header_is_value(struct str s);
 bool header_split(char *line, size_t n, struct header *out);
 /* Whether `list` (#token; RFC 9110, 5.6.1) has the member, which is lower-case. */
 bool header_lists(struct str list, struct str member);
+/* The content type of gRPC with protobuf messages: "application/grpc" or "application/grpc+proto". */
+bool header_is_grpc(struct str content_type);
 
 /* The id of a lower-case name, or HDR__COUNT. */
 enum header_id header_lookup(struct str name);

@@ -81,21 +81,16 @@ static void write_problem(struct request *r, const struct fail *f)
 	jsonw_obj_end(&w);
 }
 
-static bool is_grpc(const struct request *r)
-{
-	struct str ct = request_known(r, HDR_CONTENT_TYPE);
-
-	return r->http_version == 2 && str_starts(ct, STR("application/grpc"));
-}
-
 static void error_headers(struct request *r, const struct fail *f)
 {
 	int status = err_info(f->err)->http;
 	int after = f->retry_after > 0 ? f->retry_after : 1;
 	char *text;
 
-	if (status == 401 && !is_grpc(r))
+	if (status == 401 && !request_is_grpc(r))
 		(void)reply_header(r, STR("www-authenticate"), STR("Bearer"));
+	if (f->err == E_COMPRESSED)
+		(void)reply_header(r, STR("grpc-accept-encoding"), STR("identity"));
 	if (status != 429 && status != 503)
 		return;
 	text = arena_printf(&r->arena, "%d", after);
@@ -113,7 +108,7 @@ void reply_set_fail(struct request *r, const struct fail *f)
 	r->reply.body = STR_NONE;
 	r->reply.status = info->http;
 	error_headers(r, f);
-	if (is_grpc(r)) {
+	if (request_is_grpc(r)) {
 		r->reply.grpc = true;
 		r->reply.status = 200;
 		r->reply.grpc_status = info->grpc;

@@ -117,7 +117,7 @@ struct request {
 	struct auth auth;
 	struct trace trace;
 	struct str correlation_id;
-	int64_t deadline; /* clock_mono, microseconds; 0: the defaults apply */
+	int64_t deadline; /* what the caller allows: clock_mono, microseconds; 0: it did not say */
 	const void *roles; /* struct role_set reference of the decision; see authz */
 
 	/* ---- the way back ---- */
@@ -154,6 +154,11 @@ enum err request_add_header(struct request *r, struct str name, struct str value
 static inline struct str request_known(const struct request *r, enum header_id h)
 {
 	return r->known[h];
+}
+/* Whether the answer must be one of gRPC. */
+static inline bool request_is_grpc(const struct request *r)
+{
+	return r->http_version == 2 && header_is_grpc(request_known(r, HDR_CONTENT_TYPE));
 }
 /* First field of that lower-case name, or STR_NONE. */
 struct str request_header(const struct request *r, struct str name);

@@ -1,11 +1,11 @@
 """Batches of commands and queries: order, independence, rights, limits, and what a client that leaves costs."""
-import http.server
 import json
 import threading
 import time
 
 import pytest
 
+from harness.nodes import HttpNode
 from harness.wait import until
 
 
@@ -24,43 +24,31 @@ def command(n, **more):
     return {"aggregate_type": "order", "aggregate_id": f"o-{n}", "command_type": "place", "payload": {"n": n}, **more}
 
 
-class Counting(http.server.BaseHTTPRequestHandler):
-    """Answers queries when told to, and counts how many wait at a time."""
-    protocol_version = "HTTP/1.1"
+class Counting:
+    """Answers a query with itself when told to, and counts how many wait at a time."""
 
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["content-length"]))
-        server = self.server
-        with server.lock:
-            server.now += 1
-            server.most = max(server.most, server.now)
-            server.seen.append(json.loads(body))
-        server.go.wait(20)
-        with server.lock:
-            server.now -= 1
-        try:
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-        except OSError:  # the gateway has hung up
-            self.close_connection = True
+    def __init__(self):
+        self.lock, self.go = threading.Lock(), threading.Event()
+        self.now = self.most = self.seen = 0
 
-    def log_message(self, *args):
-        pass
+    def __call__(self, path, body):
+        with self.lock:
+            self.now, self.seen = self.now + 1, self.seen + 1
+            self.most = max(self.most, self.now)
+        self.go.wait(20)
+        with self.lock:
+            self.now -= 1
+        return 200, body
 
 
 @pytest.fixture
-def counting():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Counting)
-    server.daemon_threads = True
-    server.lock, server.go = threading.Lock(), threading.Event()
-    server.now = server.most = 0
-    server.seen = []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.go.set()
-    server.shutdown()
+def counting(placed):
+    counting = Counting()
+    node = HttpNode(counting)
+    placed.route(http=[node.http])
+    yield counting
+    counting.go.set()
+    node.stop()
 
 
 # ---- what comes back
@@ -229,7 +217,6 @@ def test_time_limits(placed):
 
 
 def test_so_many_at_once_and_no_more(placed, counting):
-    placed.route(http=[f"http://127.0.0.1:{counting.server_port}"])
     got = []
     t = threading.Thread(target=lambda: got.append(
         results(batch(placed, "query", [{"view_type": "v", "query": n} for n in range(50)]))))
@@ -242,7 +229,6 @@ def test_so_many_at_once_and_no_more(placed, counting):
 
 
 def test_a_client_that_leaves_ends_the_rest(placed, counting):
-    placed.route(http=[f"http://127.0.0.1:{counting.server_port}"])
     body = json.dumps({"items": [{"view_type": "v", "query": n} for n in range(50)]}).encode()
     with placed.gw.replicas[0].connect() as c:
         c.send(b"POST /v1/query:batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
@@ -252,4 +238,4 @@ def test_a_client_that_leaves_ends_the_rest(placed, counting):
     cancelled = 'gateway_upstream_requests_total{kind="projection",shard="h",outcome="cancelled"} 16'
     until(lambda: cancelled in placed.gw.call("GET", "/metrics", listener="admin").text, 10, "16 cancellations")
     counting.go.set()
-    assert len(counting.seen) == 16
+    assert counting.seen == 16
