@@ -16,6 +16,14 @@ static bool host_chars(struct str s)
 	return true;
 }
 
+bool check_method(struct str s)
+{
+	for (int i = 0; i < M__COUNT; i++)
+		if (str_eqc(s, method_name((enum method)i)))
+			return true;
+	return false;
+}
+
 /* ---- target -------------------------------------------------------------------------------- */
 
 static int hex(char c)

@@ -13,6 +13,9 @@
 
 struct request;
 
+/* One of the methods that the house knows (request/op.h); they are case-sensitive (RFC 9110, 9.1). */
+bool check_method(struct str s);
+
 struct check_target {
 	struct str path;      /* path and query, starting with "/"; or "*" */
 	struct str authority; /* of the absolute form; STR_NONE otherwise */

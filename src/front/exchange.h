@@ -14,7 +14,6 @@
 #include "front/check.h"
 #include "front/deadline.h"
 #include "front/grpc.h"
-#include "request/chunked.h"
 #include "request/request.h"
 
 struct api;
@@ -35,10 +34,7 @@ struct exchange {
 	union {
 		struct {
 			struct http1_conn *conn; /* NULL: the connection is gone */
-			struct chunked chunked;
 			bool http_1_0;
-			bool written; /* the head of the answer is on its way */
-			bool last;    /* ... and says that the connection ends */
 		} h1;
 		struct {
 			struct http2_conn *conn; /* NULL: the connection is gone */

@@ -2,19 +2,21 @@
 
 #include "request/request.h"
 
+#define METHOD_MAX 32 /* bytes that a method may have, of those that are unknown, too */
+
 struct request_line {
 	struct str method, target;
 	bool http_1_0;
 };
 
-/* HTTP-version = "HTTP/" DIGIT "." DIGIT. Every 1.x is read as 1.1, but 1.0 (RFC 9110, 2.5). */
+/* HTTP-version = "HTTP/" DIGIT "." DIGIT. There is no 1.2, and there will be none. */
 static enum err version(struct str s, bool *http_1_0)
 {
 	if (s.n != 8 || memcmp(s.p, "HTTP/", 5) != 0 || s.p[5] < '0' || s.p[5] > '9' || s.p[6] != '.' ||
 	    s.p[7] < '0' || s.p[7] > '9')
 		return E_BAD_REQUEST;
 	*http_1_0 = s.p[7] == '0';
-	return s.p[5] == '1' ? OK : E_HTTP_VERSION;
+	return s.p[5] == '1' && s.p[7] <= '1' ? OK : E_HTTP_VERSION;
 }
 
 /* request-line = method SP request-target SP HTTP-version */
@@ -24,9 +26,19 @@ static enum err request_line(struct str line, struct request_line *out)
 
 	out->method = str_cut(line, ' ', &rest);
 	out->target = str_cut(rest, ' ', &last);
-	if (!header_is_token(out->method) || out->target.n == 0 || last.p == NULL)
+	if (!header_is_token(out->method) || out->method.n > METHOD_MAX || out->target.n == 0 || last.p == NULL)
 		return E_BAD_REQUEST;
 	return version(last, &out->http_1_0);
+}
+
+/* Whether a request line may begin so: a TLS hello, or noise, is told without waiting for its end. */
+static bool begun(struct str s)
+{
+	struct str rest, method = str_cut(s, ' ', &rest);
+
+	if (rest.p == NULL && method.n > 0 && method.p[method.n - 1] == '\r')
+		method.n--; /* an empty line, which is not ours to judge */
+	return method.n == 0 ? rest.p == NULL : method.n <= METHOD_MAX && header_is_token(method);
 }
 
 enum err head_find(struct head_scan *s, const char *p, size_t n, size_t *len)
@@ -48,8 +60,10 @@ enum err head_find(struct head_scan *s, const char *p, size_t n, size_t *len)
 		s->line = s->at = end + 1;
 	}
 	s->at = n;
-	if (had_line || s->line == 0)
+	if (had_line)
 		return OK;
+	if (s->line == 0)
+		return begun(str_n(p, n)) ? OK : E_BAD_REQUEST;
 	lf = memchr(p, '\n', n);
 	return request_line(str_n(p, (size_t)(lf - p) - 1), &first);
 }

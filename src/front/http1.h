@@ -1,9 +1,7 @@
-/* HTTP/1.1 on one listener of one worker: reads requests, hands them to api_start and api_run, writes what
- * comes back. One read and one write a request when neither side is slow; no system call but those,
- * because a connection stays in the epoll set as it was put there, edge-triggered, and no allocation.
- *
- * What a request may look like is in head.h and check.h; why this is not a library's is in
- * docs/decisions/0010-front-http1.md. One thread: the worker's. */
+/* HTTP/1.1 on one listener of one worker: connections in the worker's own epoll set, edge-triggered and
+ * registered once; in the steady state a request is one recv and one sendmsg, and no allocation.
+ * docs/decisions/0010-front-http1.md tells what is refused, kept open and waited for. One thread: the
+ * worker's. */
 #ifndef FRONT_HTTP1_H
 #define FRONT_HTTP1_H
 
@@ -30,9 +28,10 @@ struct http1_config {
 enum err http1_new(const struct http1_config *c, struct http1 **out, struct fail *f);
 /* Stops accepting, closes connections that have no request, the others after their answer. */
 void http1_drain(struct http1 *h);
+/* Closes all connections; requests that are still worked on end without an answer. */
 void http1_free(struct http1 *h);
-/* Once an iteration, before the loop waits: writes what was answered in it. Returns how long the loop
- * may sleep, microseconds, or -1. */
+/* Once an iteration, before the loop waits: sends the answers that have come. Returns how long the loop may
+ * sleep, microseconds, or -1. */
 int64_t http1_turn(struct http1 *h);
 
 #endif

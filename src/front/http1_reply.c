@@ -1,6 +1,9 @@
 #include "front/http1_reply.h"
 
+#include "api/api.h"
 #include "base/buf.h"
+#include "base/clock.h"
+#include "base/id.h"
 #include "request/request.h"
 
 #define ROOM 512 /* for all but the reply's own fields */
@@ -121,4 +124,23 @@ enum err http1_reply_head(const struct request *r, struct str date, enum http1_c
 struct str http1_reply_body(const struct request *r)
 {
 	return bodiless(r->reply.status) || str_eq(r->method, STR("HEAD")) ? STR_NONE : r->reply.body;
+}
+
+enum err http1_reply_error(enum err e, struct str date, struct buf *out)
+{
+	char id[ID_TEXT_LEN];
+	struct buf body;
+	enum err rc;
+
+	id_text(id_new(clock_wall()), id);
+	buf_init(&body, 4096);
+	api_write_envelope(e, str_c(id), &body);
+	buf_printf(out, "HTTP/1.1 %d %s\r\ndate: %.*s\r\ncontent-type: application/json\r\n"
+	    "x-correlation-id: %s\r\n%sconnection: close\r\ncontent-length: %zu\r\n\r\n", err_info(e)->http,
+	    reasons[err_info(e)->http], STR_ARG(date), id, err_info(e)->http == 503 ? "retry-after: 1\r\n" : "",
+	    body.n);
+	buf_adds(out, buf_str(&body));
+	rc = buf_err(&body) != OK ? buf_err(&body) : buf_err(out);
+	buf_release(&body);
+	return rc;
 }

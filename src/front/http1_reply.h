@@ -21,6 +21,8 @@ enum http1_connection {
  * of that name in the reply are left out, and so is one that holds what no field may. */
 enum err http1_reply_head(const struct request *r, struct str date, enum http1_connection connection,
     struct buf *out);
+/* Appends a whole answer, which closes, for an error of which there is no request. */
+enum err http1_reply_error(enum err e, struct str date, struct buf *out);
 /* What follows the head: nothing with HEAD, 204 and 304 (RFC 9112, 6.3). */
 struct str http1_reply_body(const struct request *r);
 

@@ -358,14 +358,6 @@ static int invalid_header_cb(nghttp2_session *s, const nghttp2_frame *frame, ngh
 	return 0;
 }
 
-static bool known_method(struct str m)
-{
-	for (int i = 0; i < M__COUNT; i++)
-		if (str_eqc(m, method_name((enum method)i)))
-			return true;
-	return false;
-}
-
 static enum err check_head(struct exchange *x)
 {
 	struct request *r = &x->r;
@@ -377,7 +369,7 @@ static enum err check_head(struct exchange *x)
 		return e;
 	if (r->target.n > HTTP2_TARGET)
 		return E_URI_TOO_LONG;
-	if (!known_method(r->method))
+	if (!check_method(r->method))
 		return E_NOT_IMPLEMENTED;
 	if (r->authority.p == NULL)
 		r->authority = host;

@@ -52,7 +52,7 @@ static bool plain_request_line(struct str line)
 
 	target = str_cut(rest, ' ', &version);
 	return token(method) && target.n > 0 && version.n == 8 && memcmp(version.p, "HTTP/1.", 7) == 0 &&
-	    version.p[7] >= '0' && version.p[7] <= '9';
+	    version.p[7] >= '0' && version.p[7] <= '1' && method.n <= 32;
 }
 
 /* Whether s starts with a head; its length, and how many fields it has. */

@@ -92,8 +92,8 @@ static const struct fine fine[] = {
 		"GET /x?a=%41 at h:80\nhost=h:80\nx-y=z\n\n" },
 	{ "encoded slash stays", "GET /a%2Fb%2e/c HTTP/1.1\r\nHost: h\r\n\r\n",
 		"GET /a%2Fb%2e/c at h\nhost=h\n\n" },
-	{ "absolute form", "GET http://other:81/x HTTP/1.1\r\nHost: h\r\n\r\n",
-		"GET /x at other:81\nhost=h\n\n" },
+	{ "absolute form", "GET http://H:81/x HTTP/1.1\r\nHost: h:81\r\n\r\n",
+		"GET /x at H:81\nhost=h:81\n\n" },
 	{ "asterisk form", "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", "OPTIONS * at h\nhost=h\n\n" },
 	{ "leading CRLF", "\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET / at h\nhost=h\n\n" },
 	{ "body", "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
@@ -228,6 +228,12 @@ static const struct bad bad[] = {
 	BAD("2.0", "GET / HTTP/2.0\r\n" H "\r\n", 505, "http_version"),
 	BAD("preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "http_version"),
 	BAD("lower-case version", "GET / http/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("absolute form that is not Host", "GET http://other/ HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("two empty lines first", "\r\n\r\nGET / HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("empty line of LF first", "\nGET / HTTP/1.1\r\n" H "\r\n", 400, "bad_request"),
+	BAD("1.2", "GET / HTTP/1.2\r\n" H "\r\n", 505, "http_version"),
+	BAD("1.10", "GET / HTTP/1.10\r\n" H "\r\n", 400, "bad_request"),
+	BAD("blank behind version", "GET / HTTP/1.1 \r\n" H "\r\n", 400, "bad_request"),
 	BAD("no target", "GET\r\n" H "\r\n", 400, "bad_request"),
 	BAD("chunk size not hex", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nx\r\n", 400, "bad_request"),
 	BAD("chunk size negative", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n-1\r\n", 400,
@@ -236,6 +242,46 @@ static const struct bad bad[] = {
 		"fffffffffffffffff\r\n", 400, "bad_request"),
 	BAD("chunk longer than said", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
 		"1\r\nab\r\n0\r\n\r\n", 400, "bad_request"),
+	BAD("chunk ends in LF", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"1\na\r\n0\r\n\r\n", 400,
+		"bad_request"),
+	BAD("chunk data ends in LF", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"1\r\na\n0\r\n\r\n", 400,
+		"bad_request"),
+	BAD("last chunk ends in LF", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"0\n\r\n", 400,
+		"bad_request"),
+	BAD("trailers end in LF", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"0\r\n\n", 400,
+		"bad_request"),
+	BAD("chunk size with blank", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"1 \r\na\r\n0\r\n\r\n", 400,
+		"bad_request"),
+	BAD("chunk size with prefix", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"0x1\r\na\r\n0\r\n\r\n", 400,
+		"bad_request"),
+	BAD("chunk size signed", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"+1\r\na\r\n0\r\n\r\n", 400,
+		"bad_request"),
+	BAD("no chunk size", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"\r\na\r\n0\r\n\r\n", 400,
+		"bad_request"),
+	BAD("LF in chunk extension", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"1;a=\nb\r\na\r\n0\r\n\r\n", 400,
+		"bad_request"),
+	BAD("NUL in chunk extension", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"1;a=\0b\r\na\r\n0\r\n\r\n", 400,
+		"bad_request"),
+	BAD("trailer without colon", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"0\r\nabc\r\n\r\n", 400,
+		"bad_request"),
+	BAD("trailer folded", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"0\r\na: b\r\n c\r\n\r\n", 400,
+		"bad_request"),
+	BAD("trailer with bare LF", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+		"0\r\na: b\nc: d\r\n\r\n", 400,
+		"bad_request"),
+	BAD("TLS hello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "bad_request"),
 	BAD("TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 \r\n\r\n", 400,
 		"bad_request"),
 };
@@ -250,6 +296,8 @@ static void check_bad(const struct bad *b, const struct answer *a)
 	snprintf(code, sizeof code, "{\"code\":\"%s\"", b->code);
 	if (a->body_n == 0 || strncmp(a->body, code, strlen(code)) != 0)
 		fail_msg("%s: no envelope: %.*s", b->name, (int)a->n, a->text);
+	if (strcasestr(a->text, "\r\nconnection: close\r\n") == NULL)
+		fail_msg("%s: connection: close is missing: %.*s", b->name, (int)a->n, a->text);
 	if (a->garbage)
 		fail_msg("%s: more than one answer: %.*s", b->name, (int)a->n, a->text);
 }
@@ -365,6 +413,131 @@ static void test_half_closed_client_is_answered(void **state)
 		hear(fd, &a, true, false);
 		assert_true(a.closed);
 		assert_non_null(strstr(a.text, "not_found"));
+		close(fd);
+	}
+}
+
+/* ... and those who wait long for it are asked whether they are still there. */
+static void test_half_closed_client_waits_long(void **state)
+{
+	static struct answer a;
+	int fd = dial(&w.http);
+
+	(void)state;
+	say(fd, GET("/late"), strlen(GET("/late")));
+	wait_until(running == 1);
+	shutdown(fd, SHUT_WR);
+	hear(fd, &a, true, false);
+	assert_int_equal(gone, 0);
+	assert_int_equal(a.status, 200);
+	assert_true(a.closed);
+	close(fd);
+}
+
+static void test_keep_alive_behind_bodies(void **state)
+{
+	static const char raw[] =
+		"POST /1 HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
+		"POST /soon HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc"
+		"POST /early/2 HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
+		"POST /early/3 HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc"
+		"GET /last HTTP/1.1\r\n" H "Connection: close\r\n\r\n";
+	static struct answer a;
+
+	(void)state;
+	for (size_t cut = 0; cut < sizeof raw - 1; cut += 7) {
+		int fd = dial(&w.http), ok = 0;
+
+		say(fd, raw, cut);
+		say(fd, raw + cut, sizeof raw - 1 - cut);
+		hear(fd, &a, true, false);
+		close(fd);
+		for (const char *p = a.text; (p = strstr(p, "HTTP/1.1 ")) != NULL; p++)
+			ok += p[9] == '2' || p[9] == '4';
+		assert_int_equal(ok, 5);
+		assert_non_null(strstr(a.text, "GET /last at h"));
+	}
+}
+
+static void test_body_that_is_not_wanted(void **state)
+{
+	static const char some[] = "POST /early HTTP/1.1\r\n" H "Content-Length: 60000\r\n\r\n";
+	static const char asks[] = "POST /early HTTP/1.1\r\n" H "Expect: 100-continue\r\n"
+		"Content-Length: 10\r\n\r\n";
+	static char body[60000];
+	static struct answer a;
+	int fd = dial(&w.http);
+
+	(void)state;
+	memset(body, 'x', sizeof body);
+	say(fd, some, sizeof some - 1);
+	hear(fd, &a, false, false);
+	assert_int_equal(a.status, 404);
+	say(fd, body, sizeof body);
+	say(fd, GET("/1"), strlen(GET("/1")));
+	hear(fd, &a, false, false);
+	assert_int_equal(a.status, 200);
+	say(fd, asks, sizeof asks - 1); /* nobody knows whether the body will come */
+	hear(fd, &a, true, false);
+	assert_int_equal(a.status, 404);
+	assert_true(a.closed);
+	close(fd);
+}
+
+static void test_expect_is_answered(void **state)
+{
+	static const char head[] = "POST / HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 1\r\n\r\n";
+	static struct answer a;
+	char line[25];
+	int fd = dial(&w.http);
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		say(fd, head, sizeof head - 1);
+		assert_int_equal(recv(fd, line, sizeof line, MSG_WAITALL), sizeof line);
+		assert_memory_equal(line, "HTTP/1.1 100 Continue\r\n\r\n", sizeof line);
+		say(fd, "a", 1);
+		hear(fd, &a, false, false);
+		assert_int_equal(a.status, 200);
+		assert_false(a.garbage);
+	}
+	close(fd);
+}
+
+static void test_keep_alive_of_1_0(void **state)
+{
+	static const char keep[] = "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n";
+	static const char end[] = "GET / HTTP/1.0\r\n\r\n";
+	static struct answer a;
+	int fd = dial(&w.http);
+
+	(void)state;
+	say(fd, keep, sizeof keep - 1);
+	hear(fd, &a, false, false);
+	assert_non_null(strstr(a.text, "connection: keep-alive\r\n"));
+	say(fd, end, sizeof end - 1);
+	hear(fd, &a, true, false);
+	assert_non_null(strstr(a.text, "connection: close\r\n"));
+	assert_true(a.closed);
+	close(fd);
+}
+
+static void test_truncated_requests(void **state)
+{
+	static const char *const cut[] = { "GET /x HTTP/1.1\r\nHo",
+		"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabc",
+		"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc" };
+	static struct answer a;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		int fd = dial(&w.http);
+
+		say(fd, cut[i], strlen(cut[i]));
+		shutdown(fd, SHUT_WR);
+		hear(fd, &a, true, false);
+		assert_int_equal(a.status, 400);
+		assert_true(a.closed);
 		close(fd);
 	}
 }
@@ -609,6 +782,12 @@ int main(void)
 		cmocka_unit_test(test_reply_says_close),
 		cmocka_unit_test(test_no_content),
 		cmocka_unit_test(test_half_closed_client_is_answered),
+		cmocka_unit_test(test_half_closed_client_waits_long),
+		cmocka_unit_test(test_keep_alive_behind_bodies),
+		cmocka_unit_test(test_body_that_is_not_wanted),
+		cmocka_unit_test(test_expect_is_answered),
+		cmocka_unit_test(test_keep_alive_of_1_0),
+		cmocka_unit_test(test_truncated_requests),
 		cmocka_unit_test(test_client_that_leaves),
 		cmocka_unit_test(test_head_too_large),
 		cmocka_unit_test(test_chunked_body_past_limit),

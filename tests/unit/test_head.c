@@ -74,7 +74,7 @@ static void test_request_lines(void **state)
 	} rows[] = {
 		{ "GET / HTTP/1.1", OK },
 		{ "X!~ * HTTP/1.0", OK },
-		{ "GET / HTTP/1.7", OK },
+		{ "GET / HTTP/1.7", E_HTTP_VERSION },
 		{ "GET /\xff HTTP/1.1", OK }, /* check_target's to refuse */
 		{ "GET / HTTP/2.0", E_HTTP_VERSION },
 		{ "GET / HTTP/0.9", E_HTTP_VERSION },
