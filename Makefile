@@ -39,7 +39,7 @@ ALL_LDFLAGS = $(LDFLAGS) $(LDHARD) $(SAN)
 LIB_SRC  := $(wildcard src/*/*.c)
 PROTO    := $(wildcard schema/proto/*.proto)
 GEN_SRC  := $(patsubst schema/proto/%.proto,$(B)/gen/%.pb-c.c,$(PROTO)) $(B)/gen/migrations.c $(B)/gen/password_common.c \
-            $(B)/gen/mail_templates.c
+            $(B)/gen/mail_templates.c $(B)/gen/descriptors.c
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(GEN_SRC:.c=.o)
 LIB      := $(B)/libgateway.a
 GWD_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard gatewayd/*.c))
@@ -56,7 +56,7 @@ all: $(if $(wildcard gatewayd/main.c),$(BIN)/gatewayd) $(if $(wildcard gwctl/mai
 $(OBJ): | build-deps
 .PHONY: build-deps
 build-deps:
-	@pkg-config --exists $(PKGS) && command -v protoc-c >/dev/null && [ -e $(COMMON_PASSWORDS) ] && \
+	@pkg-config --exists $(PKGS) && command -v protoc-c >/dev/null && command -v protoc >/dev/null && [ -e $(COMMON_PASSWORDS) ] && \
 	    [ -e /usr/include/zxcvbn.h ] || tools/deps.sh build
 
 $(B)/%.o: %.c
@@ -76,6 +76,11 @@ $(B)/gen/migrations.c: tools/embed-sql.sh $(wildcard migrations/*.sql)
 $(B)/gen/mail_templates.c: tools/embed-mail.sh $(wildcard share/mail/*.txt)
 	@mkdir -p $(@D)
 	tools/embed-mail.sh $(sort $(wildcard share/mail/*.txt)) > $@
+# what server reflection tells of: the services of listen.grpc
+SERVED := command.proto grpc/health/v1/health.proto grpc/reflection/v1/reflection.proto grpc/reflection/v1alpha/reflection.proto
+$(B)/gen/descriptors.c: tools/embed-descriptors.sh $(SERVED:%=schema/proto/%) | build-deps
+	@mkdir -p $(@D)
+	tools/embed-descriptors.sh $(SERVED) > $@.new && mv $@.new $@
 COMMON_PASSWORDS := /usr/lib/python3/dist-packages/zxcvbn/frequency_lists.py
 $(B)/gen/password_common.c: tools/common-passwords.sh | build-deps
 	@mkdir -p $(@D)

@@ -14,9 +14,9 @@ struct request;
 enum err batch_command_read(struct request *part, struct str raw, struct fail *f);
 enum err batch_query_read(struct request *part, struct str raw, struct fail *f);
 
-/* {"status":…,"body":…}, or {"status":…,"code":…,"error":…,…} for an answer that is the gateway's own
- * error, that is not JSON (bad_upstream), or that is longer than *room (answer_too_large). Takes what the
- * body needs from *room. E_NOMEM. */
+/* Status and body; or status, code, error ... for an answer that is the gateway's own error, that is not
+ * JSON (bad_upstream), or that is longer than *room (answer_too_large). Takes what the body needs from
+ * *room. E_NOMEM. */
 enum err batch_result_write(struct request *part, size_t *room, struct buf *out);
 
 #endif

@@ -1,7 +1,9 @@
 /* The operation table. The order matters only for speed: what is called most comes first. */
 #include "api/batch.h"
+#include "api/grpc_health.h"
 #include "api/handlers.h"
 #include "api/page.h"
+#include "api/reflection.h"
 #include "api/scope.h"
 #include "request/op.h"
 
@@ -300,6 +302,20 @@ const struct op ops_all[] = {
 	{ .name = "ready", .method = M_GET, .path = "/ready", .on = ON_EVERY, DATA(op_ready),
 	  EVERYONE, .status = 200, .reply_schema = "Status",
 	  .help = "The gateway can serve; 503 names the check that fails" },
+	{ .name = "grpc.health.check", .method = M_POST, .path = "/grpc.health.v1.Health/Check",
+	  .on = ON_GRPC, DATA(op_grpc_health_check), EVERYONE, .body = BODY_GRPC, .status = 200,
+	  .help = "The state of the gateway, over gRPC" },
+	{ .name = "grpc.health.watch", .method = M_POST, .path = "/grpc.health.v1.Health/Watch",
+	  .on = ON_GRPC, DATA(op_grpc_health_watch), EVERYONE, .body = BODY_GRPC, .stream = true,
+	  .status = 200, .help = "The state of the gateway now and at every change" },
+	{ .name = "grpc.reflection.v1", .method = M_POST,
+	  .path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", .on = ON_GRPC,
+	  DATA(op_reflection), EVERYONE, .body = BODY_GRPC, .stream = true, .status = 200,
+	  .help = "The gRPC services and their messages" },
+	{ .name = "grpc.reflection.v1alpha", .method = M_POST,
+	  .path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", .on = ON_GRPC,
+	  DATA(op_reflection), EVERYONE, .body = BODY_GRPC, .stream = true, .status = 200,
+	  .help = "The same under its older name" },
 	{ .name = "metrics", .method = M_GET, .path = "/metrics", .on = ON_ADMIN,
 	  CONTROL(op_metrics), EVERYONE, .status = 200, .help = "Prometheus metrics" },
 };

@@ -19,6 +19,7 @@
 struct api;
 struct http1_conn;
 struct http2_conn;
+struct http2_rpc;
 struct obs_worker;
 struct stock;
 
@@ -45,6 +46,7 @@ struct exchange {
 			size_t held;         /* bytes of flow control that it has taken */
 			size_t progress;     /* bytes of body, when the deadline was last set */
 			bool grpc;
+			struct http2_rpc *rpc; /* a call of several messages; NULL: one each way */
 			struct grpc_reader reader;
 			struct deadline deadline; /* for the body */
 		} h2;

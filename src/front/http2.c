@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/heap.h"
 #include "front/http2_conn.h"
+#include "front/http2_rpc.h"
 #include "front/linger.h"
 #include "front/peers.h"
 #include "front/sock.h"
@@ -344,6 +345,7 @@ void http2_drain(struct http2 *h)
 			leave(c);
 			continue;
 		}
+		http2_rpc_drain(c);
 		(void)nghttp2_submit_shutdown_notice(c->session);
 		deadline_set(&c->deadline, &h->farewell);
 		http2_conn_dirty(c);

@@ -71,6 +71,10 @@ void http2_conn_idle(struct http2_conn *c);
 enum err http2_stream_callbacks(nghttp2_session_callbacks **out);
 /* The connection is closed: lets go of its exchanges. */
 void http2_stream_drop_all(struct http2_conn *c);
+#define HTTP2_FIELDS (REPLY_HEADERS + 5)
+/* The head of the answer, and the status behind it, as views of the request: how many. */
+size_t http2_head_fields(struct exchange *x, nghttp2_nv *nv);
+size_t http2_status_fields(struct exchange *x, nghttp2_nv *nv);
 /* A body has not come in time. */
 void http2_stream_late_cb(struct deadline *d);
 

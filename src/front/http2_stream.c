@@ -5,8 +5,8 @@
 #include "base/clock.h"
 #include "front/exchange.h"
 #include "front/http2_conn.h"
+#include "front/http2_rpc.h"
 
-#define REPLY_FIELDS (REPLY_HEADERS + 5)
 /* Frames that ask for nothing: PING, SETTINGS, PRIORITY, empty DATA. So many a minute are no abuse. */
 #define NOISE_MAX 1000
 
@@ -59,6 +59,8 @@ static void stream_gone(struct exchange *x, bool sent)
 
 	deadline_clear(&x->h2.deadline);
 	x->h2.closed = true;
+	if (x->h2.rpc != NULL)
+		http2_rpc_closed(x);
 	if (--c->streams == 0)
 		http2_conn_idle(c);
 	if (!works(x))
@@ -110,7 +112,7 @@ static struct str decimal(struct request *r, uint64_t v)
 	return p != NULL ? str_c(p) : STR("0");
 }
 
-static size_t head_fields(struct exchange *x, nghttp2_nv *nv)
+size_t http2_head_fields(struct exchange *x, nghttp2_nv *nv)
 {
 	struct reply *reply = &x->r.reply;
 	struct http2 *h = x->h2.conn->h;
@@ -132,7 +134,7 @@ static size_t head_fields(struct exchange *x, nghttp2_nv *nv)
 	return n;
 }
 
-static size_t status_fields(struct exchange *x, nghttp2_nv *nv)
+size_t http2_status_fields(struct exchange *x, nghttp2_nv *nv)
 {
 	struct request *r = &x->r;
 	struct str message = grpc_encode_message(r->reply.grpc_message, &r->arena);
@@ -164,7 +166,7 @@ static ssize_t data_cb(nghttp2_session *s, int32_t id, uint8_t *buf, size_t max,
 	*flags |= NGHTTP2_DATA_FLAG_EOF;
 	if (x->r.reply.grpc) {
 		nghttp2_nv nv[2];
-		size_t n = status_fields(x, nv);
+		size_t n = http2_status_fields(x, nv);
 
 		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
 		if (nghttp2_submit_trailer(s, id, nv, n) != 0)
@@ -206,6 +208,10 @@ static int send_data_cb(nghttp2_session *s, nghttp2_frame *frame, const uint8_t 
 	if (out_full(c))
 		return NGHTTP2_ERR_WOULDBLOCK;
 	(void)buf_add(&c->out, head, 9);
+	if (x->h2.rpc != NULL) {
+		http2_rpc_write(x, n, &c->out);
+		return buf_err(&c->out) == OK ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+	}
 	x->sent += n;
 	if (from < lead) {
 		size_t k = lead - from < n ? lead - from : n;
@@ -222,15 +228,15 @@ static int send_data_cb(nghttp2_session *s, nghttp2_frame *frame, const uint8_t 
 
 static int submit(struct exchange *x)
 {
-	nghttp2_nv nv[REPLY_FIELDS];
+	nghttp2_nv nv[HTTP2_FIELDS];
 	struct request *r = &x->r;
 	struct http2_conn *c = x->h2.conn;
 	nghttp2_data_provider body = { .source.ptr = x, .read_callback = data_cb };
 	bool bare = r->reply.status == 204 || r->reply.status == 304, head = str_eq(r->method, STR("HEAD"));
-	size_t n = head_fields(x, nv);
+	size_t n = http2_head_fields(x, nv);
 
 	if (r->reply.grpc && r->reply.body.n == 0 && r->reply.grpc_status != 0) {
-		n += status_fields(x, nv + n); /* trailers only */
+		n += http2_status_fields(x, nv + n); /* trailers only */
 		return nghttp2_submit_response(c->session, x->h2.stream, nv, n, NULL);
 	}
 	if (!r->reply.grpc && !bare)
@@ -257,12 +263,12 @@ static void respond_cb(struct request *r)
 		exchange_finish(x);
 		return;
 	}
-	if (submit(x) != 0)
+	if ((x->h2.rpc != NULL ? http2_rpc_finish(x) : submit(x)) != 0)
 		(void)nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, x->h2.stream,
 		    NGHTTP2_INTERNAL_ERROR);
 }
 
-static const struct request_front http2_front = { .respond = respond_cb };
+static const struct request_front http2_front = { .respond = respond_cb, .send = http2_rpc_send };
 
 /* ---- the head ------------------------------------------------------------------------------ */
 
@@ -400,6 +406,14 @@ static void run(struct exchange *x)
 		api_run(x->stock->api, &x->r);
 }
 
+static void complete(struct exchange *x)
+{
+	if (x->h2.rpc != NULL)
+		http2_rpc_end(x);
+	else
+		run(x);
+}
+
 static void headed(struct http2_conn *c, struct exchange *x, bool end)
 {
 	enum err e = check_head(x);
@@ -412,7 +426,9 @@ static void headed(struct http2_conn *c, struct exchange *x, bool end)
 	wanted = exchange_start(x, e);
 	if (!wanted)
 		return;
-	if (end)
+	if (x->r.op != NULL && x->r.op->stream)
+		http2_rpc_begin(x, end);
+	else if (end)
 		run(x);
 	else
 		deadline_set(&x->h2.deadline, &c->h->body);
@@ -438,6 +454,10 @@ static int chunk_cb(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t
 	(void)flags;
 	if (x == NULL || x->answered) {
 		(void)nghttp2_session_consume(s, id, n);
+		return 0;
+	}
+	if (x->h2.rpc != NULL) {
+		http2_rpc_data(x, str_n((const char *)p, n));
 		return 0;
 	}
 	(void)nghttp2_session_consume_stream(s, id, n);
@@ -507,11 +527,11 @@ static int frame_cb(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
 		if (x != NULL && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
 			headed(c, x, end);
 		else if (x != NULL && end && !x->answered)
-			run(x);
+			complete(x);
 		return 0;
 	case NGHTTP2_DATA:
 		if (x != NULL && end && !x->answered)
-			run(x);
+			complete(x);
 		return !end && frame->hd.length == 0 ? noise(c, frame->hd.type) : 0;
 	case NGHTTP2_SETTINGS:
 		if (!c->greeted) {

@@ -17,7 +17,7 @@
 #define LOG_DELAY (100 * CLOCK_MS)
 
 /* Statuses have slots, so that a counter is an array element: 2xx to 5xx, 0 to 31 each. */
-#define STATUS_SLOTS (4 * 32)
+#define STATUS_SLOTS (4 * 100) /* 200 to 599 */
 
 static const double bounds[] = { .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10 };
 #define BUCKETS (sizeof bounds / sizeof *bounds)
@@ -157,11 +157,7 @@ void obs_worker_flush(struct obs_worker *w)
 
 static size_t status_slot(int status)
 {
-	int cls = status / 100 - 2, rest = status % 100;
-
-	if (cls < 0 || cls > 3)
-		cls = 3;
-	return (size_t)(cls * 32 + (rest < 32 ? rest : 31));
+	return (size_t)((status < 200 || status > 599 ? 599 : status) - 200);
 }
 
 static size_t bucket(int64_t us)
@@ -278,7 +274,7 @@ void obs_rate_limited(struct obs_worker *w, size_t rule)
 
 static int slot_status(size_t slot)
 {
-	return (int)(slot / 32 + 2) * 100 + (int)(slot % 32);
+	return (int)slot + 200;
 }
 
 static void write_requests(struct obs *o, struct buf *out)

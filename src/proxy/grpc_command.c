@@ -83,6 +83,8 @@ static STEP grpc_answer(struct relay *x, const struct upstream_response *resp)
 	r->reply.grpc_status = resp->grpc_status <= GRPC_STATUS_MAX ? resp->grpc_status : 2;
 	r->reply.grpc_message = arena_str(&r->arena, resp->grpc_message);
 	r->reply.body = resp->grpc_status == 0 ? buf_str(&r->reply.buf) : STR_NONE;
+	if (resp->grpc_status != 0)
+		r->reply.err = grpc_status_err(resp->grpc_status, x->expects_version); /* for the log */
 	return request_reply(r);
 }
 

@@ -62,6 +62,7 @@ struct op {
 	int resource;               /* path parameter that is the right's resource, or RESOURCE_... */
 	enum op_tenant tenant;
 	enum op_body body;
+	bool stream;                /* gRPC with several messages: request_stream; WHO_ALL on LANE_DATA only */
 	int status;                 /* of success, for control handlers and OpenAPI */
 	bool mutates;               /* leaves an audit record */
 	bool no_store;              /* answer carries tokens or secrets: cache-control: no-store */

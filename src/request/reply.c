@@ -149,9 +149,21 @@ STEP request_reply(struct request *r)
 	r->on_gone = NULL;
 	if (r->reply.body.p == NULL && r->reply.buf.n > 0)
 		r->reply.body = buf_str(&r->reply.buf);
-	standard_headers(r);
+	if (!r->reply.begun)
+		standard_headers(r);
 	r->front->respond(r);
 	return made;
+}
+
+enum err request_send(struct request *r, struct str message)
+{
+	if (!r->reply.begun) {
+		r->reply.begun = r->reply.grpc = true;
+		r->reply.status = 200;
+		standard_headers(r);
+	}
+	r->bytes_out += message.n;
+	return r->front->send(r, message);
 }
 
 STEP request_fail(struct request *r, const struct fail *f)

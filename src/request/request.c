@@ -263,7 +263,8 @@ static void observe(struct request *r)
 	char trace[33];
 	struct obs_request o = {
 		.route = r->op != NULL ? (size_t)(r->op - ops_all) : ops_count,
-		.status = r->reply.status,
+		/* gRPC's own status is always 200: the one that says more is told */
+		.status = r->reply.grpc && r->reply.err != OK ? err_info(r->reply.err)->http : r->reply.status,
 		.wall = r->started_wall,
 		.duration_us = clock_mono() - r->started_mono,
 		.upstream_us = r->upstream_us,

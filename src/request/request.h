@@ -30,6 +30,16 @@ struct request_front {
 	/* r->reply is complete: send it, and call request_finish when it is sent or can't be. Called
 	 * exactly once for each request that api_start accepted, at any time after that. */
 	void (*respond)(struct request *r);
+	/* For request_send; NULL where no operation streams. */
+	enum err (*send)(struct request *r, struct str message);
+};
+
+/* A gRPC call of several messages: what its operation does with what comes, from `run`, which sets r->stream
+ * and suspends, until request_reply or request_fail ends the call with its status. Worker thread. */
+struct request_stream {
+	void (*message)(struct request *r, struct str message); /* the caller's next; valid in the call only */
+	void (*end)(struct request *r);   /* the caller has said all */
+	void (*drain)(struct request *r); /* the gateway shuts down: must end the call */
 };
 
 /* A step that must answer returns this; only request_reply, request_fail and request_suspend make
@@ -52,6 +62,7 @@ struct reply {
 	bool grpc;        /* body is one protobuf message; the front frames it and adds trailers */
 	int grpc_status;  /* trailer, when grpc */
 	struct str grpc_message; /* not yet percent-encoded */
+	bool begun;       /* request_send was called: the head is gone */
 	bool close;       /* HTTP/1.1: end the connection after this */
 };
 
@@ -130,6 +141,7 @@ struct request {
 	struct loop_msg msg; /* for its way between the lanes */
 	struct pool_job job;
 	void *step_data; /* of the step that suspended it */
+	const struct request_stream *stream; /* NULL: one message each way */
 	const struct idempotency *idempotency; /* api/idempotency.h; NULL: no key was given */
 	struct str audit_before; /* api/audit_note.h */
 	bool audited; /* its record is in the store */
@@ -182,6 +194,9 @@ STEP request_reply(struct request *r);
 /* Worker only: an envelope (or problem+json, or a gRPC status) for f or for the bare code. */
 STEP request_fail(struct request *r, const struct fail *f);
 STEP request_fail_code(struct request *r, enum err e);
+/* Worker only, of a streaming operation: a message before the end. E_LIMIT: the caller does not read what
+ * it is sent; E_NOMEM. The call must be failed then. */
+enum err request_send(struct request *r, struct str message);
 /* Worker only: somebody else will call request_reply or request_fail later. */
 STEP request_suspend(struct request *r);
 /* A suspended request is answered outside of a step. */

@@ -7,7 +7,7 @@ from harness.gateway import Gateway
 from harness.nats import Nats
 from harness.node import Node
 from harness.placed import Placed
-from harness.protos import Protos
+from harness.protos import Descriptors, Protos
 from harness.raw import raw as raw_call
 from harness.rqlite import Rqlite
 
@@ -41,6 +41,12 @@ def processes():
 @pytest.fixture(scope="session")
 def protos(tmp_path_factory):
     return Protos(tmp_path_factory.mktemp("proto"))
+
+
+@pytest.fixture(scope="session")
+def messages(tmp_path_factory):
+    """messages("grpc.health.v1.HealthCheckRequest") → its class"""
+    return Descriptors.of_schema(tmp_path_factory.mktemp("schema"))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from .paths import PROTO
 
@@ -68,3 +69,25 @@ def call_metadata(tenant, token, more):
     if token is not None:
         own.append(("authorization", f"Bearer {token}"))
     return tuple(own) + tuple(more)
+
+
+class Descriptors:
+    """Messages by their full names, from a FileDescriptorSet and not from generated code: python's `grpc` is
+    another package than the proto packages grpc.health and grpc.reflection."""
+
+    def __init__(self, files):
+        self.pool = descriptor_pool.DescriptorPool()
+        for f in files:
+            self.pool.Add(f)
+        self.factory = message_factory.MessageFactory(self.pool)
+
+    @classmethod
+    def of_schema(cls, out):
+        path = os.path.join(out, "schema.bin")
+        names = [os.path.relpath(os.path.join(at, f), PROTO) for at, _, files in os.walk(PROTO) for f in files]
+        subprocess.run(["protoc", f"--proto_path={PROTO}", f"--descriptor_set_out={path}", *names], check=True)
+        with open(path, "rb") as f:
+            return cls(descriptor_pb2.FileDescriptorSet.FromString(f.read()).file)
+
+    def __call__(self, name):
+        return self.factory.GetPrototype(self.pool.FindMessageTypeByName(name))
