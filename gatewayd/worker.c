@@ -14,7 +14,6 @@
 #include "base/heap.h"
 #include "base/loop.h"
 #include "crypto/keyring.h"
-#include "crypto/tls_client.h"
 #include "front/front.h"
 #include "obs/obs.h"
 #include "proxy/proxy.h"
@@ -54,8 +53,12 @@ static void install(struct worker *w, const struct worker_snapshots *s)
 		api_set_roles_take(w->api, role_set_ref(s->roles));
 	if (s->routes != NULL)
 		proxy_set_routes_take(w->proxy, route_table_ref(s->routes));
-	if (s->certs.nodes != NULL)
-		upstream_set_tls_take(w->upstream, tls_client_ref(s->certs.nodes));
+	if (s->certs.nodes != NULL) {
+		struct certs certs = certs_ref(&s->certs);
+
+		upstream_set_tls_take(w->upstream, certs.nodes);
+		front_set_tls_take(w->front, certs.listeners);
+	}
 }
 
 static enum err new_authn(struct worker *w, const struct worker_config *c)

@@ -550,6 +550,11 @@ bool tls_session_ended(const struct tls_session *s)
 	return s->ended || s->broken;
 }
 
+bool tls_session_holds(const struct tls_session *s)
+{
+	return s->ended || s->broken || s->in_n > 0 || gnutls_record_check_pending(s->g) > 0;
+}
+
 /* A place in an array of buffers. */
 struct cursor {
 	const struct iovec *iov;

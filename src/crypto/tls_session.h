@@ -63,6 +63,8 @@ enum { TLS_AGAIN = -1, TLS_ERROR = -2 };
 ssize_t tls_session_read(struct tls_session *s, void *p, size_t n);
 /* An end or an error was found behind bytes that were returned: the next read tells. */
 bool tls_session_ended(const struct tls_session *s);
+/* The next read returns something without the socket: bytes, or an end. */
+bool tls_session_holds(const struct tls_session *s);
 /* Bytes taken; TLS_AGAIN: none before the socket takes what waits. A short count means that the socket is
  * full; of what was taken the last may wait (tls_session_unflushed). */
 ssize_t tls_session_writev(struct tls_session *s, const struct iovec *iov, int n);

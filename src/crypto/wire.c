@@ -32,6 +32,11 @@ bool wire_ended(const struct wire *w)
 	return w->tls != NULL && tls_session_ended(w->tls);
 }
 
+bool wire_holds(const struct wire *w)
+{
+	return w->tls != NULL && tls_session_holds(w->tls);
+}
+
 ssize_t wire_writev(struct wire *w, const struct iovec *iov, int n)
 {
 	struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };

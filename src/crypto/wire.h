@@ -23,6 +23,8 @@ enum { WIRE_AGAIN = -1, WIRE_ERROR = -2 };
 ssize_t wire_read(struct wire *w, void *p, size_t n);
 /* TLS: the end, or an error, was read behind data: read again. */
 bool wire_ended(const struct wire *w);
+/* TLS: holds bytes of a full read's rest, or an end, that the socket will not tell of again. */
+bool wire_holds(const struct wire *w);
 /* Bytes taken, WIRE_AGAIN or WIRE_ERROR. A short count means that the socket is full. TLS may leave some of
  * what it took to wire_flush. */
 ssize_t wire_writev(struct wire *w, const struct iovec *iov, int n);

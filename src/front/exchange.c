@@ -4,6 +4,8 @@
 
 #include "api/api.h"
 #include "base/heap.h"
+#include "crypto/tls_session.h"
+#include "crypto/wire.h"
 
 #define SPARE_MAX 1024
 
@@ -172,11 +174,33 @@ static void refuse(struct exchange *x, enum err e)
 	step_done(request_fail_code(r, e));
 }
 
-bool exchange_start(struct exchange *x, enum err e)
+static void unref_peer(void *arg)
+{
+	tls_peer_unref(arg);
+}
+
+/* The certificate stays with the request, which may outlive the connection. One that has expired since
+ * the handshake is none. */
+static void note_caller(struct request *r, struct wire *w)
+{
+	struct tls_peer *peer;
+
+	if (w->tls == NULL)
+		return;
+	r->tls = true;
+	peer = tls_session_peer(w->tls);
+	if (peer == NULL)
+		return;
+	if (request_on_finish(r, unref_peer, peer) == OK && r->started_wall < peer->expires)
+		r->client_cert = peer->crt;
+}
+
+bool exchange_start(struct exchange *x, struct wire *w, enum err e)
 {
 	struct stock *s = x->stock;
 
 	assert(!x->started);
+	note_caller(&x->r, w);
 	if (e == OK && s->max_started > 0 && s->started >= s->max_started)
 		e = E_OVERLOADED;
 	x->started = true;

@@ -10,6 +10,7 @@
 #include "base/heap.h"
 #include "base/str.h"
 #include "front/exchange.h"
+#include "front/handshake.h"
 #include "front/http1.h"
 #include "front/http2.h"
 #include "front/linger.h"
@@ -23,6 +24,7 @@ struct front {
 	struct stock *stock;
 	struct peers peers;
 	struct linger_set linger;
+	struct handshakes handshakes;
 	struct http1 *http, *admin;
 	struct http2 *grpc;
 	struct loop_hook hook;
@@ -113,7 +115,7 @@ static int64_t sooner(int64_t a, int64_t b)
 static int64_t turn_cb(struct loop_hook *hook)
 {
 	struct front *fr = (struct front *)((char *)hook - offsetof(struct front, hook));
-	int64_t us = -1;
+	int64_t us = handshakes_turn(&fr->handshakes);
 
 	if (fr->http != NULL)
 		us = sooner(us, http1_turn(fr->http));
@@ -129,7 +131,8 @@ static enum err open_http1(struct front *fr, int fd, unsigned listener, struct h
     struct fail *f)
 {
 	struct http1_config c = { .fd = fd, .listener = listener, .limits = &fr->limits,
-		.loop = fr->loop, .stock = fr->stock, .peers = &fr->peers, .linger = &fr->linger };
+		.loop = fr->loop, .stock = fr->stock, .peers = &fr->peers, .linger = &fr->linger,
+		.handshakes = &fr->handshakes };
 
 	return fd >= 0 ? http1_new(&c, out, f) : OK;
 }
@@ -138,7 +141,8 @@ static enum err open_http2(struct front *fr, int fd, unsigned listener, struct h
     struct fail *f)
 {
 	struct http2_config c = { .fd = fd, .listener = listener, .limits = &fr->limits,
-		.loop = fr->loop, .stock = fr->stock, .peers = &fr->peers, .linger = &fr->linger };
+		.loop = fr->loop, .stock = fr->stock, .peers = &fr->peers, .linger = &fr->linger,
+		.handshakes = &fr->handshakes };
 
 	return fd >= 0 ? http2_new(&c, out, f) : OK;
 }
@@ -165,6 +169,8 @@ enum err front_new(const struct front_config *c, struct loop *loop, struct api *
 	linger_init(&fr->linger, loop);
 	loop_hook_add(loop, &fr->hook);
 	e = stock_new(loop, api, obs, c->limits.requests, c->limits.body, &fr->stock);
+	if (e == OK)
+		e = handshakes_init(&fr->handshakes, obs);
 	if (e != OK)
 		goto out;
 	e = open_http1(fr, http, ON_HTTP, &fr->http, f);
@@ -189,6 +195,11 @@ out:
 	return e;
 }
 
+void front_set_tls_take(struct front *fr, struct tls_server *t)
+{
+	handshakes_set_server_take(&fr->handshakes, t);
+}
+
 void front_drain(struct front *fr, void (*idle)(void *arg), void *arg)
 {
 	stock_drain(fr->stock, idle, arg);
@@ -209,6 +220,7 @@ void front_free(struct front *fr)
 	http2_free(fr->grpc);
 	loop_hook_del(fr->loop, &fr->hook);
 	linger_release(&fr->linger);
+	handshakes_release(&fr->handshakes);
 	peers_release(&fr->peers);
 	stock_close(fr->stock);
 	heap_free(fr);

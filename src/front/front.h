@@ -17,6 +17,7 @@ struct api;
 struct front;
 struct loop;
 struct obs_worker;
+struct tls_server;
 
 struct front_limits {
 	size_t body, headers, header_count, connections, requests, per_address;
@@ -33,6 +34,9 @@ struct front_config {
 };
 enum err front_new(const struct front_config *c, struct loop *loop, struct api *api,
     struct obs_worker *obs, struct front **out, struct fail *f);
+/* What connections that come from now on speak: TLS as t says (takes the reference), or plaintext when t is
+ * NULL, as at first. */
+void front_set_tls_take(struct front *fr, struct tls_server *t);
 /* Stops accepting; connections close as they become idle (HTTP/2: GOAWAY). `idle` is called on the
  * worker when the last request has ended. */
 void front_drain(struct front *fr, void (*idle)(void *arg), void *arg);

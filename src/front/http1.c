@@ -1,8 +1,8 @@
 #include "front/http1.h"
 
-#include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -21,36 +21,15 @@
 
 /* ---- the socket ---------------------------------------------------------------------------- */
 
-enum { CONN_END = 0, CONN_AGAIN = -1, CONN_BROKEN = -2 };
-
-/* All reading of a connection: bytes, or one of the above. After a short read the edge has yet to
- * come, unless a FIN came already. */
+/* All reading of a connection: bytes, 0 at the end, WIRE_AGAIN or WIRE_ERROR. After a short read the edge has
+ * yet to come, unless an end came already. */
 static ssize_t conn_read(struct http1_conn *c, char *p, size_t n)
 {
-	ssize_t k;
+	ssize_t k = wire_read(&c->wire, p, n);
 
-	do
-		k = recv(c->fd.fd, p, n, 0);
-	while (k < 0 && errno == EINTR);
-	if (k < 0 && errno != EAGAIN)
-		return CONN_BROKEN;
-	if (k < 0 || ((size_t)k < n && !c->fin))
+	if (k == WIRE_AGAIN || (k >= 0 && (size_t)k < n && !c->fin && !wire_ended(&c->wire)))
 		c->readable = false;
-	return k < 0 ? CONN_AGAIN : k;
-}
-
-/* All writing. */
-static ssize_t conn_writev(struct http1_conn *c, struct iovec *iov, size_t count)
-{
-	struct msghdr m = { .msg_iov = iov, .msg_iovlen = count };
-	ssize_t k;
-
-	do
-		k = sendmsg(c->fd.fd, &m, MSG_NOSIGNAL);
-	while (k < 0 && errno == EINTR);
-	if (k < 0 && errno != EAGAIN)
-		return CONN_BROKEN;
-	return k < 0 ? CONN_AGAIN : k;
+	return k;
 }
 
 /* ---- the end of a connection --------------------------------------------------------------- */
@@ -85,14 +64,18 @@ static void recycle(struct http1_conn *c)
 static void close_conn(struct http1_conn *c)
 {
 	struct http1 *h = c->h;
+	bool linger = c->linger || (c->wire.tls != NULL && !c->fin); /* the client's close_notify is to come */
+	int fd;
 
 	http1_detach(c);
 	deadline_clear(&c->deadline);
+	handshake_cancel(&c->shake);
 	loop_del(h->c.loop, &c->fd);
-	if (c->linger && !c->broken)
-		linger_take(h->c.linger, c->fd.fd);
+	fd = wire_bare(&c->wire);
+	if (linger && !c->broken)
+		linger_take(h->c.linger, fd);
 	else
-		close(c->fd.fd);
+		close(fd);
 	peers_leave(h->c.peers, &c->peer.any);
 	give_back_in(c);
 	*(c->prev != NULL ? &c->prev->next : &h->conns) = c->next;
@@ -179,9 +162,9 @@ bool http1_fetch(struct http1_conn *c)
 		k = conn_read(c, c->in.p + c->in.n, c->in.cap - c->in.n);
 	else
 		k = conn_read(c, h->scratch, sizeof h->scratch);
-	if (k == CONN_BROKEN)
+	if (k == WIRE_ERROR)
 		break_off(c);
-	c->eof |= k == CONN_END;
+	c->eof |= k == 0;
 	if (k > 0 && behind) {
 		c->in.n += (size_t)k;
 	} else if (k > 0) {
@@ -203,10 +186,10 @@ bool http1_write(struct http1_conn *c, struct str first, struct str second)
 	size_t of_first;
 	ssize_t k;
 
-	k = conn_writev(c, iov, second.n > 0 ? 2 : 1);
-	if (k == CONN_BROKEN)
+	k = wire_writev(&c->wire, iov, second.n > 0 ? 2 : 1);
+	if (k == WIRE_ERROR)
 		break_off(c);
-	if (k == (ssize_t)(first.n + second.n))
+	if (k == (ssize_t)(first.n + second.n) && !wire_unflushed(&c->wire))
 		return true;
 	c->writable = false;
 	k = k > 0 ? k : 0;
@@ -240,6 +223,11 @@ static void conn_cb(struct loop_fd *fd, uint32_t events)
 	if ((events & (EPOLLERR | EPOLLHUP)) != 0)
 		break_off(c);
 	c->writable |= (events & EPOLLOUT) != 0;
+	if (handshake_going(&c->shake) && !c->over) {
+		c->fin |= (events & EPOLLRDHUP) != 0;
+		handshake_event(&c->shake);
+		return;
+	}
 	c->readable |= (events & (EPOLLIN | EPOLLRDHUP)) != 0;
 	if ((events & EPOLLRDHUP) != 0 && !c->fin) {
 		c->fin = true;
@@ -336,13 +324,37 @@ static struct http1_conn *new_conn(struct http1 *h)
 	return c;
 }
 
-/* Too many connections: says so at once, and waits for nothing. */
+/* Too many connections: says so at once, and waits for nothing; not for a handshake either. */
 static void shed(struct http1 *h, int fd)
 {
+	if (handshakes_wanted(h->c.handshakes)) {
+		close(fd);
+		return;
+	}
 	buf_clear(&h->out);
 	if (http1_reply_error(E_OVERLOADED, date_at(&h->date, loop_wall(h->c.loop)), &h->out) == OK)
 		(void)!send(fd, h->out.p, h->out.n, MSG_NOSIGNAL);
 	linger_take(h->c.linger, fd);
+}
+
+static void shaken_cb(struct handshake *s, bool ok)
+{
+	struct http1_conn *c = (struct http1_conn *)((char *)s - offsetof(struct http1_conn, shake));
+
+	if (ok)
+		c->readable = true; /* behind the client's last message there may be a request already */
+	else
+		break_off(c);
+	http1_dirty(c);
+}
+
+/* False when it does not even begin. */
+static bool secure(struct http1_conn *c)
+{
+	struct handshakes *l = c->h->c.handshakes;
+
+	return !handshakes_wanted(l) ||
+	    handshake_begin(l, &c->shake, &c->wire, TLS_HTTP1, shaken_cb) == OK;
 }
 
 static void accepted_cb(struct listener *l, int fd, const struct sockaddr_storage *peer)
@@ -361,6 +373,7 @@ static void accepted_cb(struct listener *l, int fd, const struct sockaddr_storag
 		return;
 	}
 	c->h = h;
+	c->wire.fd = fd;
 	c->fd = (struct loop_fd){ .fd = fd, .cb = conn_cb,
 		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET };
 	memcpy(&c->peer, peer, sizeof c->peer);
@@ -370,7 +383,7 @@ static void accepted_cb(struct listener *l, int fd, const struct sockaddr_storag
 		h->conns->prev = c;
 	h->conns = c;
 	deadline_set(&c->deadline, &h->head);
-	if (loop_add(h->c.loop, &c->fd) != OK) {
+	if (loop_add(h->c.loop, &c->fd) != OK || !secure(c)) {
 		break_off(c);
 		close_conn(c);
 	}

@@ -9,6 +9,7 @@
 
 #include "front/front.h"
 
+struct handshakes;
 struct http1;
 struct linger_set;
 struct loop;
@@ -23,6 +24,7 @@ struct http1_config {
 	struct stock *stock;
 	struct peers *peers;
 	struct linger_set *linger;
+	struct handshakes *handshakes;
 };
 
 enum err http1_new(const struct http1_config *c, struct http1 **out, struct fail *f);

@@ -8,15 +8,16 @@
 
 #include "base/buf.h"
 #include "base/loop.h"
+#include "crypto/wire.h"
 #include "front/date.h"
 #include "front/deadline.h"
+#include "front/handshake.h"
 #include "front/head.h"
 #include "front/http1.h"
 #include "front/listener.h"
 #include "request/chunked.h"
 
 struct exchange;
-struct iovec;
 
 #define HTTP1_TARGET_MAX 8192
 #define HTTP1_READ (64u << 10)
@@ -51,6 +52,8 @@ struct http1 {
 
 struct http1_conn {
 	struct loop_fd fd;
+	struct wire wire;
+	struct handshake shake;
 	struct http1 *h;
 	struct http1_conn *next, *prev, *next_dirty; /* next also: of the spare ones */
 	struct exchange *x;      /* the request that is read or answered */

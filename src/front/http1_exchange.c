@@ -225,7 +225,7 @@ static void refuse(struct http1_conn *c, enum err e)
 		return;
 	c->state = HTTP1_BODY;
 	c->lost = true;
-	(void)exchange_start(x, e);
+	(void)exchange_start(x, &c->wire, e);
 }
 
 static void run(struct http1_conn *c)
@@ -268,7 +268,7 @@ static void begin(struct http1_conn *c, size_t len)
 	c->state = c->left > 0 || c->lost ? HTTP1_BODY : HTTP1_WAIT;
 	c->expects = h->n == 0 && !x->h1.http_1_0 && c->left > 0 &&
 	    str_ieq(request_known(&x->r, HDR_EXPECT), STR("100-continue"));
-	wanted = exchange_start(x, e);
+	wanted = exchange_start(x, &c->wire, e);
 	if (wanted && c->left == 0)
 		run(c);
 	else if (wanted)

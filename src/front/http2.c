@@ -21,6 +21,7 @@ static void free_conn(struct http2_conn *c)
 
 	deadline_clear(&c->deadline);
 	deadline_clear(&c->sending);
+	handshake_cancel(&c->shake);
 	http2_stream_drop_all(c);
 	nghttp2_session_del(c->session);
 	loop_del(h->c.loop, &c->fd);
@@ -40,7 +41,7 @@ static void free_conn(struct http2_conn *c)
 static void close_conn(struct http2_conn *c)
 {
 	struct http2 *h = c->h;
-	int fd = c->fd.fd;
+	int fd = wire_bare(&c->wire);
 	bool broken = c->broken;
 
 	free_conn(c);
@@ -132,13 +133,14 @@ static void send_late_cb(struct deadline *d)
 /* Writes what was gathered. False when the socket is broken. */
 static bool write_out(struct http2_conn *c)
 {
+	if (!wire_flush(&c->wire))
+		return false;
 	while (c->written < c->out.n) {
-		ssize_t n = send(c->fd.fd, c->out.p + c->written, c->out.n - c->written, MSG_NOSIGNAL);
+		struct iovec iov = { c->out.p + c->written, c->out.n - c->written };
+		ssize_t n = wire_writev(&c->wire, &iov, 1);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return errno == EAGAIN;
+			return n == WIRE_AGAIN;
 		c->written += (size_t)n;
 	}
 	if (c->out.cap > HTTP2_READ)
@@ -149,9 +151,14 @@ static bool write_out(struct http2_conn *c)
 	return true;
 }
 
+static bool unwritten(const struct http2_conn *c)
+{
+	return c->out.n > 0 || wire_unflushed(&c->wire);
+}
+
 static void watch_output(struct http2_conn *c)
 {
-	bool full = c->out.n > 0;
+	bool full = unwritten(c);
 
 	(void)loop_mod(c->h->c.loop, &c->fd, full ? EPOLLIN | EPOLLOUT : EPOLLIN);
 	if (!full) {
@@ -164,17 +171,24 @@ static void watch_output(struct http2_conn *c)
 
 static bool over(const struct http2_conn *c)
 {
-	return c->broken || c->failed || (c->out.n == 0 && !nghttp2_session_want_read(c->session) &&
+	return c->broken || c->failed || (!unwritten(c) && !nghttp2_session_want_read(c->session) &&
 	    !nghttp2_session_want_write(c->session));
 }
 
 static void flush(struct http2_conn *c)
 {
+	if (handshake_going(&c->shake)) {
+		if (c->broken || c->h->draining)
+			close_conn(c);
+		else
+			watch_output(c);
+		return;
+	}
 	/* more than once only for replies that do not fit into c->out: four of those, then the others */
 	for (int i = 0; i < 4 && !c->broken; i++) {
 		c->full = false;
 		c->broken = nghttp2_session_send(c->session) != 0 || !write_out(c);
-		if (!c->full || c->out.n > 0)
+		if (!c->full || unwritten(c))
 			break;
 	}
 	if (over(c)) {
@@ -182,7 +196,7 @@ static void flush(struct http2_conn *c)
 		return;
 	}
 	watch_output(c);
-	if (c->full && c->out.n == 0)
+	if (c->full && !unwritten(c))
 		http2_conn_dirty(c);
 }
 
@@ -213,9 +227,9 @@ static void fail_conn(struct http2_conn *c, int rv)
 
 static void take_input(struct http2_conn *c)
 {
-	ssize_t rv, n = recv(c->fd.fd, c->h->in, sizeof c->h->in, 0);
+	ssize_t rv, n = wire_read(&c->wire, c->h->in, sizeof c->h->in);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n == WIRE_AGAIN)
 		return;
 	if (n <= 0) { /* closed, also if only its side: it could send no WINDOW_UPDATE any more */
 		c->broken = true;
@@ -228,14 +242,24 @@ static void take_input(struct http2_conn *c)
 		fail_conn(c, (int)rv);
 }
 
+/* TLS may have read more from the socket than was taken of it: epoll does not tell of that. */
+static void take_all_input(struct http2_conn *c)
+{
+	do
+		take_input(c);
+	while (wire_holds(&c->wire) && !c->broken && !c->failed);
+}
+
 static void conn_cb(struct loop_fd *fd, uint32_t events)
 {
 	struct http2_conn *c = (struct http2_conn *)((char *)fd - offsetof(struct http2_conn, fd));
 
 	if ((events & (EPOLLERR | EPOLLHUP)) != 0)
 		c->broken = true;
+	else if (handshake_going(&c->shake))
+		handshake_event(&c->shake);
 	else if ((events & EPOLLIN) != 0)
-		take_input(c);
+		take_all_input(c);
 	http2_conn_dirty(c);
 }
 
@@ -261,6 +285,25 @@ static enum err greet(struct http2_conn *c)
 	return OK;
 }
 
+static void shaken_cb(struct handshake *s, bool ok)
+{
+	struct http2_conn *c = (struct http2_conn *)((char *)s - offsetof(struct http2_conn, shake));
+
+	c->broken = !ok;
+	if (ok)
+		take_all_input(c); /* the preface may have come behind the client's last message */
+	http2_conn_dirty(c);
+}
+
+/* False when it does not even begin. */
+static bool secure(struct http2_conn *c)
+{
+	struct handshakes *l = c->h->c.handshakes;
+
+	return !handshakes_wanted(l) ||
+	    handshake_begin(l, &c->shake, &c->wire, TLS_HTTP2, shaken_cb) == OK;
+}
+
 static void accepted_cb(struct listener *l, int fd, const struct sockaddr_storage *peer)
 {
 	struct http2 *h = (struct http2 *)((char *)l - offsetof(struct http2, listener));
@@ -273,13 +316,14 @@ static void accepted_cb(struct listener *l, int fd, const struct sockaddr_storag
 	}
 	c->h = h;
 	c->peer = *peer;
+	c->wire.fd = fd;
 	c->fd = (struct loop_fd){ .fd = fd, .events = EPOLLIN, .cb = conn_cb };
 	buf_init(&c->out, OUT_MAX);
 	c->next = h->conns;
 	if (h->conns != NULL)
 		h->conns->prev = c;
 	h->conns = c;
-	if (greet(c) != OK || loop_add(h->c.loop, &c->fd) != OK) {
+	if (greet(c) != OK || loop_add(h->c.loop, &c->fd) != OK || !secure(c)) {
 		c->broken = true;
 		close_conn(c);
 		return;

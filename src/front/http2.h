@@ -8,6 +8,7 @@
 
 #include "front/front.h"
 
+struct handshakes;
 struct http2;
 struct linger_set;
 struct loop;
@@ -22,6 +23,7 @@ struct http2_config {
 	struct stock *stock;
 	struct peers *peers;
 	struct linger_set *linger;
+	struct handshakes *handshakes;
 };
 
 enum err http2_new(const struct http2_config *c, struct http2 **out, struct fail *f);

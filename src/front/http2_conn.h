@@ -7,7 +7,9 @@
 #include "base/buf.h"
 #include "base/loop.h"
 #include "front/date.h"
+#include "crypto/wire.h"
 #include "front/deadline.h"
+#include "front/handshake.h"
 #include "front/http2.h"
 #include "front/listener.h"
 
@@ -38,6 +40,8 @@ struct http2 {
 struct http2_conn {
 	struct http2 *h;
 	struct loop_fd fd;
+	struct wire wire;
+	struct handshake shake;
 	nghttp2_session *session;
 	struct buf out;
 	size_t written;      /* bytes of out that are gone */

@@ -423,7 +423,7 @@ static void headed(struct http2_conn *c, struct exchange *x, bool end)
 	deadline_set(&c->deadline, c->h->draining ? &c->h->farewell : &c->h->quiet);
 	x->h2.grpc = request_is_grpc(&x->r);
 	c->working++;
-	wanted = exchange_start(x, e);
+	wanted = exchange_start(x, &c->wire, e);
 	if (!wanted)
 		return;
 	if (x->r.op != NULL && x->r.op->stream)

@@ -47,7 +47,7 @@ struct obs_worker {
 	bool access_log;
 	struct buf log;
 	struct loop_timer flush;
-	counter routing_miss[3], limited[8];
+	counter routing_miss[3], limited[8], tls[OBS_TLS__COUNT];
 	counter *auth_failures; /* nmethods * OBS_AUTH__COUNT */
 	struct route_counters routes[];
 };
@@ -263,6 +263,11 @@ void obs_rate_limited(struct obs_worker *w, size_t rule)
 	add(&w->limited[rule], 1);
 }
 
+void obs_tls_handshake(struct obs_worker *w, enum obs_tls_outcome outcome)
+{
+	add(&w->tls[outcome], 1);
+}
+
 /* ---- the scrape (control lane) --------------------------------------------------------------- */
 
 /* Sums the counter at the same place of every worker. */
@@ -342,11 +347,17 @@ static void write_auth(struct obs *o, struct buf *out)
 static void write_rest(struct obs *o, struct buf *out)
 {
 	static const char *const kinds[] = { "aggregate", "projection", "runner" };
+	static const char *const outcomes[OBS_TLS__COUNT] = { [OBS_TLS_FULL] = "full",
+		[OBS_TLS_RESUMED] = "resumed", [OBS_TLS_FAILED] = "failed" };
 
 	obs_family(out, "gateway_routing_misses_total");
 	for (size_t k = 0; k < 3; k++)
 		buf_printf(out, "gateway_routing_misses_total{kind=\"%s\"} %llu\n", kinds[k],
 		    (unsigned long long)SUM(o, w->routing_miss[k]));
+	obs_family(out, "gateway_tls_handshakes_total");
+	for (size_t k = 0; k < OBS_TLS__COUNT; k++)
+		buf_printf(out, "gateway_tls_handshakes_total{outcome=\"%s\"} %llu\n", outcomes[k],
+		    (unsigned long long)SUM(o, w->tls[k]));
 	obs_family(out, "gateway_build_info");
 	buf_printf(out, "gateway_build_info{version=\"%s\"} 1\n", GW_VERSION);
 }

@@ -50,6 +50,9 @@ void obs_auth_failure(struct obs_worker *w, size_t method, enum obs_auth_reason 
 void obs_routing_miss(struct obs_worker *w, size_t kind); /* 0 aggregate, 1 projection, 2 runner */
 void obs_rate_limited(struct obs_worker *w, size_t rule);
 
+enum obs_tls_outcome { OBS_TLS_FULL, OBS_TLS_RESUMED, OBS_TLS_FAILED, OBS_TLS__COUNT };
+void obs_tls_handshake(struct obs_worker *w, enum obs_tls_outcome outcome);
+
 /* Control lane: Prometheus text (version 0.0.4) of all of the above and process_*. */
 void obs_write(struct obs *o, struct buf *out);
 
