@@ -584,11 +584,11 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 	pthread_mutex_init(&c->publish_mu, NULL);
 	pthread_mutex_init(&c->stop_mu, NULL);
 	pthread_cond_init(&c->stop_cond, NULL);
-	e = open_store(c, check, f);
+	e = certs_load(config, &c->certs, f);
+	if (e == OK)
+		e = open_store(c, check, f);
 	if (e == OK)
 		e = open_seal(c, check, f);
-	if (e == OK)
-		e = certs_load(config, &c->certs, f);
 	if (e == OK)
 		e = post_open(&c->post, config, f);
 	if (e == OK)

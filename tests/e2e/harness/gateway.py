@@ -62,7 +62,7 @@ class Replica:
     def ready(self):
         if not self.process.alive():
             raise Ended(self.process)
-        return requests.get(f"{self.admin}/ready", timeout=2).status_code == 200
+        return requests.get(f"{self.admin}/ready", timeout=2, verify=self.gateway.verify).status_code == 200
 
     def log(self):
         """The log of the current run, one dict a line; a line that is no JSON is {"raw": line}."""
@@ -91,12 +91,16 @@ class Replica:
         return Connection(self.port(listener), **kw)
 
     @property
+    def scheme(self):
+        return "https" if "tls.cert" in self.config else "http"
+
+    @property
     def http(self):
-        return f"http://{self.address['http']}"
+        return f"{self.scheme}://{self.address['http']}"
 
     @property
     def admin(self):
-        return f"http://{self.address['admin']}"
+        return f"{self.scheme}://{self.address['admin']}"
 
     @property
     def grpc(self):
@@ -112,11 +116,14 @@ class Replica:
 
 class Gateway:
     def __init__(self, directory, store="sqlite", rqlite=None, replicas=1, nats=None, config=None, env=None,
-                 start=True):
+                 start=True, ca=None):
         self.directory = directory
         os.makedirs(directory, exist_ok=True)
+        self.verify = str(ca) if ca else True  # whom clients of a gateway with TLS trust
         self.env = {"XDG_CONFIG_HOME": str(directory / "xdg"), "HOME": str(directory), **(env or {})}
         self.store_url = rqlite.store_url if store == "rqlite" else f"sqlite:{directory / 'gateway.db'}"
+        if ca:
+            self.env["GWCTL_CA"] = str(ca)
         config = {**DEFAULTS, "store.url": self.store_url, **(config or {})}
         if nats:
             config["nats.url"] = nats.url
@@ -167,7 +174,7 @@ class Gateway:
     def signin(self, email=ADMIN_EMAIL, password=ADMIN_PASSWORD, replica=0):
         """The token set of a new session."""
         r = requests.post(f"{self.replicas[replica].http}/v1/auth/signin",
-                          json={"email": email, "password": password}, timeout=20)
+                          json={"email": email, "password": password}, timeout=20, verify=self.verify)
         assert r.status_code == 200, r.text
         return r.json()
 
@@ -179,8 +186,9 @@ class Gateway:
         if tenant:
             headers["x-tenant-id"] = tenant
         r = self.replicas[replica]
-        return requests.request(method, f"http://{r.address[listener]}{path}", headers=headers,
-                                timeout=kw.pop("timeout", 20), allow_redirects=False, **kw)
+        return requests.request(method, f"{r.scheme}://{r.address[listener]}{path}", headers=headers,
+                                timeout=kw.pop("timeout", 20), allow_redirects=False,
+                                verify=kw.pop("verify", self.verify), **kw)
 
     def admin(self, method, path, token, body=None, expect=(200, 201, 204), **kw):
         """One admin call that must succeed; its JSON, or None."""

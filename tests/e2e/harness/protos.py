@@ -25,17 +25,19 @@ class Protos:
         self.command = importlib.import_module("command_pb2")
         self.query = importlib.import_module("query_pb2")
 
-    def client(self, address):
-        return Client(self, address)
+    def client(self, address, credentials=None):
+        return Client(self, address, credentials)
 
 
 class Client:
-    """One cleartext channel; every call names its tenant and further metadata."""
+    """One channel, cleartext without credentials; every call names its tenant and further metadata."""
 
-    def __init__(self, protos, address):
+    def __init__(self, protos, address, credentials=None):
         self.protos = protos
         # a channel of its own: without this, equal channels share connections and state
-        self.channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        self.channel = grpc.secure_channel(address, credentials, options) if credentials else \
+            grpc.insecure_channel(address, options)
 
     def __enter__(self):
         return self
