@@ -88,8 +88,9 @@ void exchange_lost(struct exchange *x, bool sent);
 void exchange_gone(struct exchange *x);
 /* Nothing is known of the request that would be worth a line in the log. */
 void exchange_drop(struct exchange *x);
-/* Notes what TLS on w knows of the caller; calls api_start, or answers `e` instead when it is not OK or the worker has too many requests.
- * Returns whether the body is wanted; a body that is too long already by its head is answered here. */
+/* Notes what TLS on w knows of the caller; calls api_start, or answers `e` instead when it is not OK or
+ * the worker has too many requests. Returns whether the body is wanted; a body that is too long already by
+ * its head is answered here. */
 bool exchange_start(struct exchange *x, struct wire *w, enum err e);
 
 static inline struct exchange *exchange_of(struct request *r)

@@ -267,7 +267,7 @@ def test_a_client_that_ends_its_side_is_answered(house):
 
 def test_a_slow_reader_costs_only_its_own_connection(house):
     with connect(house) as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
         body = b'{"fill":"' + b"x" * 900_000 + b'"}'
         s.sendall(b"POST /v1/query/echo HTTP/1.1\r\nhost: x\r\nx-tenant-id: acme\r\ncontent-type: application/json\r\n"
                   b"connection: close\r\nauthorization: Bearer %s\r\ncontent-length: %d\r\n\r\n"
