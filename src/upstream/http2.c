@@ -26,7 +26,7 @@ struct http2 {
 	int64_t idle_since, read_at;
 	bool served;         /* has carried an answer */
 	bool listed;         /* in u->unwritten */
-	bool draining;       /* no new calls: GOAWAY, or ids used up */
+	bool retired;        /* no new calls: it was silent for too long */
 	bool inside;         /* nghttp2 is on the stack: it can't be freed now */
 	bool broken;         /* to be closed as soon as it can be */
 };
@@ -226,10 +226,6 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
 	struct http2 *c = arg;
 	struct upstream_call *call;
 
-	if (frame->hd.type == NGHTTP2_GOAWAY) {
-		c->draining = true; /* nghttp2 ends the streams that the node will not see */
-		return 0;
-	}
 	if (frame->hd.type == NGHTTP2_SETTINGS) {
 		if (!c->broken)
 			endpoint_vacant(c->ep); /* it may allow more streams now */
@@ -435,12 +431,13 @@ static void io_cb(struct loop_fd *fd, uint32_t events)
 
 /* ---- as a carrier ------------------------------------------------------------------------------ */
 
+/* After GOAWAY nghttp2 allows no request; and it ends the streams that the node has not seen. */
 static bool has_room(const struct http2 *c)
 {
 	size_t max = nghttp2_session_get_remote_settings(c->session,
 	    NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 
-	return !c->draining && !c->broken && c->streams < (max < MAX_STREAMS ? max : MAX_STREAMS) &&
+	return !c->retired && !c->broken && c->streams < (max < MAX_STREAMS ? max : MAX_STREAMS) &&
 	    nghttp2_session_check_request_allowed(c->session);
 }
 
@@ -580,7 +577,7 @@ static void http2_drop(struct upstream_call *call)
 	nghttp2_session_set_stream_user_data(c->session, call->stream, NULL);
 	nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, call->stream, NGHTTP2_CANCEL);
 	if (silent)
-		c->draining = true;
+		c->retired = true;
 	will_write(c);
 }
 
@@ -590,7 +587,7 @@ static void http2_sweep(struct endpoint *ep, int64_t before)
 		next = c->next;
 		if (before == INT64_MAX || (c->streams == 0 && c->idle_since < before))
 			close_conn(c, E_UPSTREAM_FAILED);
-		else if (c->draining && c->streams == 0)
+		else if (c->retired && c->streams == 0)
 			close_conn(c, E_UPSTREAM_FAILED);
 	}
 }

@@ -86,6 +86,21 @@ static void respects_max_concurrent_streams(void **state)
 	assert_int_equal(fx->a.accepted, 1);
 }
 
+static void dials_when_streams_are_used_up(void **state)
+{
+	struct fixture *fx = grpc(state, "/echo");
+
+	fixture_start_a(fx, node_http2);
+	fx->a.max_streams = 3;
+	fx->config.first_byte_timeout_us = fx->config.total_timeout_us = 10 * PATIENCE; /* no retries */
+	fixture_call(fx);
+	fx->q.path = STR("/silent");
+	for (size_t i = 1; i <= 5; i++)
+		fixture_send(fx, i);
+	fixture_wait_count(fx, &fx->a.requests, 6);
+	assert_int_equal(fx->a.accepted, 2);
+}
+
 /* What the node does → what the caller is told. */
 static const struct outcome {
 	const char *path;
@@ -280,7 +295,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(echoes_on_one_connection), TEST(carries_large_messages), TEST(carries_empty_messages),
-		TEST(respects_max_concurrent_streams), TEST(tells_what_happened),
+		TEST(respects_max_concurrent_streams), TEST(dials_when_streams_are_used_up), TEST(tells_what_happened),
 		TEST(what_reached_is_not_repeated), TEST(what_was_refused_is_repeated),
 		TEST(goes_on_after_goaway), TEST(times_out), TEST(cancelling_resets_the_stream),
 		TEST(cancelling_before_it_is_written), TEST(cancelling_others_in_a_callback),

@@ -194,7 +194,7 @@ static const struct bad {
 	{ CHUNKED "5 \r\nhello\r\n0\r\n\r\n" }, { CHUNKED "-5\r\nhello\r\n0\r\n\r\n" },
 	{ CHUNKED "5\nhello\r\n0\r\n\r\n" }, { CHUNKED "5\r\nhelloXX0\r\n\r\n" },
 	{ CHUNKED "5\r\nhello\n0\r\n\r\n" }, { CHUNKED "5\r\nhello\r\n0\r\n\n" },
-	{ CHUNKED "10000000000000000\r\nx" }, { CHUNKED "5;\x01\r\nhello\r\n0\r\n\r\n" },
+	{ CHUNKED "10000000000000000\r\n\r\n" }, { CHUNKED "5;\x01\r\nhello\r\n0\r\n\r\n" },
 	{ CHUNKED "0\r\nbad trailer: x\r\n\r\n" }, { CHUNKED "0\r\n: x\r\n\r\n" },
 	{ CHUNKED "0\r\na: b\n\r\n" }, { CHUNKED "0\r\na: \x01\r\n\r\n" },
 	  { CHUNKED "0\r\n a: b\r\n\r\n" },

@@ -60,14 +60,6 @@ static void serve_then_die(struct node *n, int fd, int nth)
 	}
 }
 
-static void serve_close_at_once(struct node *n, int fd, int nth)
-{
-	char in[4096];
-
-	(void)nth;
-	(void)node_read_request(n, fd, in, sizeof in);
-}
-
 static void serve_silence(struct node *n, int fd, int nth)
 {
 	char in[4096];
@@ -148,7 +140,7 @@ static void serve_large(struct node *n, int fd, int nth)
 /* Sums up a large body; its socket buffer is small, so that the gateway can't write it at once. */
 static void serve_sum(struct node *n, int fd, int nth)
 {
-	size_t cap = 4 << 20, k;
+	size_t cap = 9 << 20, k;
 	char *in = malloc(cap), out[128];
 
 	(void)nth;
@@ -316,7 +308,8 @@ static void bounds_the_body(void **state)
 static void writes_large_bodies(void **state)
 {
 	struct fixture *fx = *state;
-	size_t size = 3 << 20;
+	size_t size = 8 << 20;
+	int small = 4096;
 	char *body = malloc(size), want[32];
 	unsigned long sum = 0;
 
@@ -326,6 +319,7 @@ static void writes_large_bodies(void **state)
 	}
 	snprintf(want, sizeof want, "%020lu", sum);
 	fixture_start_a(fx, serve_sum);
+	setsockopt(fx->a.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
 	fx->q.body = str_n(body, size);
 	for (int i = 0; i < 3; i++)
 		assert_string_equal(fixture_call(fx)->body, want);
@@ -399,22 +393,55 @@ static void retries_go_elsewhere(void **state)
 	}
 }
 
+/* Every third connection fails, so that the circuit stays closed. */
+static void serve_two_of_three(struct node *n, int fd, int nth)
+{
+	char in[4096];
+
+	if (node_read_request(n, fd, in, sizeof in) > 0 && nth % 3 != 0)
+		node_write(fd, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
+}
+
 static void retries_have_a_budget(void **state)
 {
 	struct fixture *fx = *state;
-	unsigned retried = 0;
+	unsigned retried = 0, failed = 0;
 
-	fx->config.retry_percent = 0;
-	fixture_start_a(fx, serve_close_at_once);
-	fixture_start_b(fx, serve_well);
-	fx->ep[1].weight = 100; /* keeps its breaker out of the picture: most go to b */
-	for (int i = 0; i < 30; i++)
-		retried += fixture_call(fx)->tries == 2;
-	fx->ep[1].port = node_dead_port();
-	fx->shard.n = 1;
-	for (int i = 0; i < 30; i++)
-		retried += fixture_call(fx)->tries == 2;
-	assert_true(retried <= 10);
+	fx->config.retry_percent = 0; /* what a new shard starts with is all */
+	fixture_start_a(fx, serve_two_of_three);
+	for (int i = 0; i < 60; i++) {
+		failed += fixture_call(fx)->err != OK;
+		retried += fx->seen[0].tries == 2;
+	}
+	assert_int_equal(retried, 10);
+	assert_true(failed > 5);
+}
+
+/* Three connections that answered once take the next request into the grave. */
+static void serve_three_graves(struct node *n, int fd, int nth)
+{
+	char in[4096];
+
+	while (node_read_request(n, fd, in, sizeof in) > 0) {
+		node_write(fd, OK_ANSWER);
+		if (nth < 3) {
+			(void)node_read_request(n, fd, in, sizeof in);
+			return;
+		}
+	}
+}
+
+static void a_retry_dials(void **state)
+{
+	struct fixture *fx = *state;
+
+	fixture_start_a(fx, serve_three_graves);
+	for (size_t i = 0; i < 3; i++)
+		fixture_send(fx, i);
+	fixture_wait_all(fx);
+	assert_int_equal(fx->a.accepted, 3);
+	assert_int_equal(fixture_call(fx)->status, 200);
+	assert_int_equal(fx->a.accepted, 4);
 }
 
 static void first_byte_in_time(void **state)
@@ -581,7 +608,7 @@ int main(void)
 		TEST(resolves_names), TEST(reads_pieces), TEST(reads_until_close), TEST(bounds_the_body),
 		TEST(writes_large_bodies), TEST(refuses_nonsense), TEST(retries_what_never_reached),
 		TEST(retries_stale_connections), TEST(never_retries_what_may_have_been_done),
-		TEST(retries_go_elsewhere), TEST(retries_have_a_budget), TEST(first_byte_in_time),
+		TEST(retries_go_elsewhere), TEST(retries_have_a_budget), TEST(a_retry_dials), TEST(first_byte_in_time),
 		TEST(deadline_ends_a_stalled_body), TEST(shares_by_weight), TEST(avoids_the_busy),
 		TEST(breaks_the_circuit), TEST(heals_by_a_probe), TEST(cancelling_tells_the_node),
 		TEST(cancelling_in_a_callback), TEST(freeing_ends_all),
