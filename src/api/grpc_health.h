@@ -1,5 +1,5 @@
-/* grpc.health.v1.Health: Check, once, and Watch, until the caller has enough. "" is the gateway as a whole and
- * the same as its one service: SERVING when /ready says so. Everybody may ask. Worker thread. */
+/* grpc.health.v1.Health: Check, once, and Watch, until the caller has enough. "" is the gateway as a whole
+ * and the same as its one service: SERVING when /ready says so. Everybody may ask. Worker thread. */
 #ifndef API_GRPC_HEALTH_H
 #define API_GRPC_HEALTH_H
 
