@@ -1,6 +1,7 @@
 #include "iam/audit.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "base/clock.h"
 #include "base/heap.h"
@@ -311,6 +312,18 @@ static void *run(void *arg)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
+static int start_thread(struct audit *a)
+{
+	sigset_t all, old;
+	int rc;
+
+	sigfillset(&all); /* signals are the main thread's */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&a->thread, NULL, run, a);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc;
+}
+
 enum err audit_new(struct store *s, struct id replica, struct audit **out)
 {
 	struct audit *a = heap_zalloc(sizeof *a);
@@ -324,7 +337,7 @@ enum err audit_new(struct store *s, struct id replica, struct audit **out)
 	pthread_mutex_init(&a->queue_mu, NULL);
 	pthread_cond_init(&a->wake, NULL);
 	pthread_cond_init(&a->idle, NULL);
-	if (pthread_create(&a->thread, NULL, run, a) != 0) {
+	if (start_thread(a) != 0) {
 		heap_free(a);
 		return E_NOMEM;
 	}

@@ -138,7 +138,7 @@ def test_refusals_of_the_gateway_are_statuses(placed, protos, good):
 def test_the_node_learns_how_long_it_has(at_node, node, protos):
     submit(at_node, protos, timeout=5)
     request, metadata, left = node.calls[-1]
-    assert 3 < left <= 5
+    assert 3 < left < 6  # grpcio rounds its own limit up
     assert metadata["x-tenant-id"] == "acme" and metadata["x-correlation-id"] and metadata["traceparent"]
     at_node.gw.call("POST", "/v1/commands/order/1", at_node.token, "acme", headers={"x-request-timeout-ms": "2500"},
                     json={"command_type": "t", "payload": 1})
