@@ -10,22 +10,24 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "control.h"
+#include "front/crew.h"
 #include "front/front.h"
 #include "worker.h"
 
 #define LISTENERS 3
 
-struct listener {
+struct house_listener {
 	const char *name;
 	struct sockaddr_storage bound;
 	char address[300]; /* as bound, "127.0.0.1:8080" */
 	int fd;            /* of the first worker, until it takes it */
+	struct crew *crew; /* of all workers' sockets */
 };
 
 struct house {
 	struct control *control;
 	const struct config *config;
-	struct listener listeners[LISTENERS]; /* http, grpc, admin */
+	struct house_listener listeners[LISTENERS]; /* http, grpc, admin */
 	struct worker **workers;
 	size_t n;
 	atomic_int busy; /* workers that still have requests, once drained */
@@ -48,7 +50,7 @@ static void bound_text(const struct sockaddr_storage *a, char *out, size_t cap, 
 	}
 }
 
-static enum err bind_one(struct listener *l, const char *name, const struct config_addr *a,
+static enum err bind_one(struct house_listener *l, const char *name, const struct config_addr *a,
     uint16_t *port, struct fail *f)
 {
 	char text[sizeof a->host + 16];
@@ -104,6 +106,8 @@ static enum err make_worker(struct house *h, size_t i, struct fail *f)
 	c.http_fd = fds[0];
 	c.grpc_fd = fds[1];
 	c.admin_fd = fds[2];
+	c.http_crew = h->listeners[0].crew;
+	c.grpc_crew = h->listeners[1].crew;
 	control_snapshots(h->control, &s);
 	return worker_new(&c, &s, &h->workers[i], f);
 }
@@ -124,7 +128,8 @@ enum err house_open(struct control *control, const struct config *config, struct
 	for (int k = 0; k < LISTENERS; k++)
 		h->listeners[k].fd = -1;
 	h->workers = heap_zalloc(n * sizeof *h->workers);
-	if (h->workers == NULL)
+	if (h->workers == NULL || crew_new(n, &h->listeners[0].crew) != OK ||
+	    crew_new(n, &h->listeners[1].crew) != OK)
 		return fail_set(f, E_NOMEM, "out of memory");
 	e = bind_one(&h->listeners[0], "http", &config->listen_http, &ports[0], f);
 	if (e == OK)
@@ -191,9 +196,11 @@ void house_close(struct house *h)
 	control_forget_workers(h->control);
 	for (size_t i = 0; i < h->n; i++)
 		worker_free(h->workers[i]);
-	for (int k = 0; k < LISTENERS; k++)
+	for (int k = 0; k < LISTENERS; k++) {
 		if (h->listeners[k].fd >= 0)
 			close(h->listeners[k].fd);
+		crew_free(h->listeners[k].crew);
+	}
 	heap_free(h->workers);
 	heap_free(h);
 }

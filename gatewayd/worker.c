@@ -124,6 +124,8 @@ static enum err new_front(struct worker *w, const struct worker_config *c, struc
 		.http_fd = c->http_fd,
 		.grpc_fd = c->grpc_fd,
 		.admin_fd = c->admin_fd,
+		.http_crew = c->http_crew,
+		.grpc_crew = c->grpc_crew,
 		.limits = {
 			.body = (size_t)k->limits_body,
 			.headers = (size_t)k->limits_headers,

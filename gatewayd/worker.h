@@ -16,6 +16,7 @@
 
 struct change;
 struct config;
+struct crew;
 struct ctl;
 struct keyring;
 struct obs;
@@ -37,6 +38,7 @@ struct worker_config {
 	struct seal *seal;
 	const _Atomic bool *state_fresh, *draining, *basic_without_tls;
 	int http_fd, grpc_fd, admin_fd; /* taken */
+	struct crew *http_crew, *grpc_crew; /* outlive the workers */
 };
 
 /* Snapshots that hold from now on; NULL: unchanged. A worker takes references of its own. */

@@ -127,21 +127,21 @@ static int64_t turn_cb(struct loop_hook *hook)
 	return us;
 }
 
-static enum err open_http1(struct front *fr, int fd, unsigned listener, struct http1 **out,
-    struct fail *f)
+static enum err open_http1(struct front *fr, int fd, unsigned listener, struct crew *crew,
+    struct http1 **out, struct fail *f)
 {
 	struct http1_config c = { .fd = fd, .listener = listener, .limits = &fr->limits,
-		.loop = fr->loop, .stock = fr->stock, .peers = &fr->peers, .linger = &fr->linger,
+		.loop = fr->loop, .crew = crew, .stock = fr->stock, .peers = &fr->peers, .linger = &fr->linger,
 		.handshakes = &fr->handshakes };
 
 	return fd >= 0 ? http1_new(&c, out, f) : OK;
 }
 
-static enum err open_http2(struct front *fr, int fd, unsigned listener, struct http2 **out,
-    struct fail *f)
+static enum err open_http2(struct front *fr, int fd, unsigned listener, struct crew *crew,
+    struct http2 **out, struct fail *f)
 {
 	struct http2_config c = { .fd = fd, .listener = listener, .limits = &fr->limits,
-		.loop = fr->loop, .stock = fr->stock, .peers = &fr->peers, .linger = &fr->linger,
+		.loop = fr->loop, .crew = crew, .stock = fr->stock, .peers = &fr->peers, .linger = &fr->linger,
 		.handshakes = &fr->handshakes };
 
 	return fd >= 0 ? http2_new(&c, out, f) : OK;
@@ -173,15 +173,15 @@ enum err front_new(const struct front_config *c, struct loop *loop, struct api *
 		e = handshakes_init(&fr->handshakes, obs);
 	if (e != OK)
 		goto out;
-	e = open_http1(fr, http, ON_HTTP, &fr->http, f);
+	e = open_http1(fr, http, ON_HTTP, c->http_crew, &fr->http, f);
 	http = -1;
 	if (e != OK)
 		goto out;
-	e = open_http1(fr, admin, ON_ADMIN, &fr->admin, f);
+	e = open_http1(fr, admin, ON_ADMIN, NULL, &fr->admin, f);
 	admin = -1;
 	if (e != OK)
 		goto out;
-	e = open_http2(fr, grpc, ON_GRPC, &fr->grpc, f);
+	e = open_http2(fr, grpc, ON_GRPC, c->grpc_crew, &fr->grpc, f);
 	grpc = -1;
 	if (e == OK)
 		*out = fr;

@@ -14,6 +14,7 @@
 #include "base/err.h"
 
 struct api;
+struct crew;
 struct front;
 struct loop;
 struct obs_worker;
@@ -30,6 +31,7 @@ enum err front_bind_sibling(const struct sockaddr_storage *bound, int *fd, struc
 
 struct front_config {
 	int http_fd, grpc_fd, admin_fd; /* listening sockets of this worker; taken; -1: none */
+	struct crew *http_crew, *grpc_crew; /* with those of other workers; NULL: none */
 	struct front_limits limits;
 };
 enum err front_new(const struct front_config *c, struct loop *loop, struct api *api,

@@ -77,6 +77,7 @@ static void close_conn(struct http1_conn *c)
 	else
 		close(fd);
 	peers_leave(h->c.peers, &c->peer.any);
+	listener_left(&h->listener);
 	give_back_in(c);
 	*(c->prev != NULL ? &c->prev->next : &h->conns) = c->next;
 	if (c->next != NULL)
@@ -363,11 +364,13 @@ static void accepted_cb(struct listener *l, int fd, const struct sockaddr_storag
 	struct http1_conn *c;
 
 	if (peers_enter(h->c.peers, (const struct sockaddr *)peer) != OK) {
+		listener_left(l);
 		shed(h, fd);
 		return;
 	}
 	c = new_conn(h);
 	if (c == NULL) {
+		listener_left(l);
 		peers_leave(h->c.peers, (const struct sockaddr *)peer);
 		close(fd);
 		return;
@@ -408,7 +411,7 @@ enum err http1_new(const struct http1_config *cfg, struct http1 **out, struct fa
 	deadlines_init(&h->body, l, lim->body_timeout_us, body_late_cb);
 	deadlines_init(&h->send, l, lim->body_timeout_us, send_late_cb);
 	deadlines_init(&h->parting, l, PARTING_TIME, parting_cb);
-	if (listener_open(&h->listener, l, cfg->fd, accepted_cb) != OK) {
+	if (listener_open(&h->listener, l, cfg->fd, cfg->crew, accepted_cb) != OK) {
 		http1_free(h);
 		return fail_set(f, E_INTERNAL, "the HTTP/1.1 listener does not start");
 	}

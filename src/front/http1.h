@@ -11,6 +11,7 @@
 
 struct handshakes;
 struct http1;
+struct crew;
 struct linger_set;
 struct loop;
 struct peers;
@@ -21,6 +22,7 @@ struct http1_config {
 	unsigned listener; /* ON_HTTP or ON_ADMIN */
 	const struct front_limits *limits; /* kept */
 	struct loop *loop;
+	struct crew *crew; /* of this listener and those of other workers; NULL: none */
 	struct stock *stock;
 	struct peers *peers;
 	struct linger_set *linger;

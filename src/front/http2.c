@@ -26,6 +26,7 @@ static void free_conn(struct http2_conn *c)
 	nghttp2_session_del(c->session);
 	loop_del(h->c.loop, &c->fd);
 	peers_leave(h->c.peers, (struct sockaddr *)&c->peer);
+	listener_left(&h->listener);
 	buf_release(&c->out);
 	*(c->prev != NULL ? &c->prev->next : &h->conns) = c->next;
 	if (c->next != NULL)
@@ -312,6 +313,7 @@ static void accepted_cb(struct listener *l, int fd, const struct sockaddr_storag
 	if (c == NULL || peers_enter(h->c.peers, (const struct sockaddr *)peer) != OK) {
 		heap_free(c);
 		close(fd);
+		listener_left(l);
 		return;
 	}
 	c->h = h;
@@ -367,7 +369,7 @@ enum err http2_new(const struct http2_config *cfg, struct http2 **out, struct fa
 	deadlines_init(&h->body, cfg->loop, lim->body_timeout_us, http2_stream_late_cb);
 	deadlines_init(&h->send, cfg->loop, lim->body_timeout_us, send_late_cb);
 	deadlines_init(&h->farewell, cfg->loop, CLOCK_SEC, idle_cb);
-	e = listener_open(&h->listener, cfg->loop, cfg->fd, accepted_cb);
+	e = listener_open(&h->listener, cfg->loop, cfg->fd, cfg->crew, accepted_cb);
 	if (e == OK)
 		e = make_options(h);
 	if (e != OK) {

@@ -10,6 +10,7 @@
 
 struct handshakes;
 struct http2;
+struct crew;
 struct linger_set;
 struct loop;
 struct peers;
@@ -20,6 +21,7 @@ struct http2_config {
 	unsigned listener; /* ON_GRPC */
 	const struct front_limits *limits; /* kept */
 	struct loop *loop;
+	struct crew *crew; /* of this listener and those of other workers; NULL: none */
 	struct stock *stock;
 	struct peers *peers;
 	struct linger_set *linger;

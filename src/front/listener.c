@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "front/crew.h"
 
 #define AT_ONCE 16
 #define PAUSE (100 * CLOCK_MS)
@@ -38,28 +39,50 @@ static void accept_cb(struct loop_fd *fd, uint32_t events)
 				pause_accepting(l);
 			return;
 		}
-		l->accepted(l, s, &peer);
+		if (l->crew == NULL || !crew_pass(l->crew, l->seat, s, &peer))
+			l->accepted(l, s, &peer);
 	}
 }
 
-enum err listener_open(struct listener *l, struct loop *loop, int fd,
+enum err listener_open(struct listener *l, struct loop *loop, int fd, struct crew *crew,
     void (*accepted)(struct listener *l, int fd, const struct sockaddr_storage *peer))
 {
-	*l = (struct listener){ .loop = loop, .accepted = accepted, .again.cb = again_cb,
+	*l = (struct listener){ .loop = loop, .crew = crew, .accepted = accepted, .again.cb = again_cb,
 		.io = { .fd = fd, .events = EPOLLIN, .cb = accept_cb } };
-	if (loop_add(loop, &l->io) == OK)
-		return OK;
-	close(fd);
-	l->io.fd = -1;
-	return E_INTERNAL;
+	if (loop_add(loop, &l->io) != OK) {
+		close(fd);
+		l->io.fd = -1;
+		return E_INTERNAL;
+	}
+	if (crew != NULL)
+		l->seat = crew_join(crew, l);
+	return OK;
 }
 
 void listener_close(struct listener *l)
 {
 	if (l->loop == NULL || l->io.fd < 0)
 		return;
+	if (l->crew != NULL)
+		crew_close(l->crew, l->seat);
 	loop_timer_clear(l->loop, &l->again);
 	loop_del(l->loop, &l->io);
 	close(l->io.fd);
 	l->io.fd = -1;
+}
+
+void listener_arrived(struct listener *l, int fd, const struct sockaddr_storage *peer)
+{
+	if (l->io.fd >= 0) {
+		l->accepted(l, fd, peer);
+		return;
+	}
+	close(fd);
+	listener_left(l);
+}
+
+void listener_left(struct listener *l)
+{
+	if (l->crew != NULL)
+		crew_left(l->crew, l->seat);
 }

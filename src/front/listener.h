@@ -1,5 +1,5 @@
-/* A listening socket in a loop: accepts, a few connections at a time, and pauses when there is no
- * descriptor left. One thread: the worker's. */
+/* A listening socket in a loop: accepts, a few connections at a time, shares them with the listeners of other
+ * workers, and pauses when there is no descriptor left. One thread: the worker's. */
 #ifndef FRONT_LISTENER_H
 #define FRONT_LISTENER_H
 
@@ -8,18 +8,25 @@
 #include "base/err.h"
 #include "base/loop.h"
 
+struct crew;
+
 struct listener {
 	struct loop *loop;
 	struct loop_fd io;
 	struct loop_timer again;
-	/* A connection, non-blocking, which the callee takes. */
+	struct crew *crew; /* NULL: shares with nobody */
+	size_t seat;
+	/* A connection, non-blocking, which the callee takes; listener_left when it has closed it. */
 	void (*accepted)(struct listener *l, int fd, const struct sockaddr_storage *peer);
 };
 
 /* Starts to listen on fd, which it takes, also on failure. */
-enum err listener_open(struct listener *l, struct loop *loop, int fd,
+enum err listener_open(struct listener *l, struct loop *loop, int fd, struct crew *crew,
     void (*accepted)(struct listener *l, int fd, const struct sockaddr_storage *peer));
 /* Harmless when it is closed or was never opened. */
 void listener_close(struct listener *l);
+/* A connection that another worker has accepted; closed at once when this listener is. */
+void listener_arrived(struct listener *l, int fd, const struct sockaddr_storage *peer);
+void listener_left(struct listener *l);
 
 #endif
