@@ -58,9 +58,9 @@ static void *accept_main(void *arg)
 		if (fd < 0 || i == NODE_CONNS)
 			return NULL;
 		n->conns[i] = (struct node_conn){ n, fd, i };
+		atomic_fetch_add(&n->accepted, 1); /* before it can be served */
 		if (pthread_create(&n->serving[i], NULL, serve_main, &n->conns[i]) != 0)
 			abort();
-		atomic_fetch_add(&n->accepted, 1);
 	}
 }
 
