@@ -121,6 +121,20 @@ struct str arena_str(struct arena *a, struct str s)
 	return (struct str){ p, p != NULL ? s.n : 0 };
 }
 
+struct str arena_u64(struct arena *a, uint64_t v)
+{
+	enum { DIGITS = 20 };
+	char *p = arena_alloc(a, DIGITS);
+	size_t at = DIGITS;
+
+	if (p == NULL)
+		return STR_NONE;
+	do
+		p[--at] = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	return str_n(p + at, DIGITS - at);
+}
+
 char *arena_printf(struct arena *a, const char *fmt, ...)
 {
 	va_list ap;

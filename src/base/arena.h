@@ -5,6 +5,7 @@
 #define BASE_ARENA_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/str.h"
 
@@ -27,6 +28,8 @@ void *arena_zalloc(struct arena *a, size_t n);
 /* Copies; the copy is NUL-terminated as well. .p is NULL on failure. */
 struct str arena_str(struct arena *a, struct str s);
 char *arena_strz(struct arena *a, struct str s);
+/* Decimal. */
+struct str arena_u64(struct arena *a, uint64_t v);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -33,7 +33,7 @@ void buf_consume(struct buf *b, size_t n)
 	b->n -= n;
 }
 
-enum err buf_reserve(struct buf *b, size_t n)
+enum err buf_grow(struct buf *b, size_t n)
 {
 	size_t cap = b->cap > 0 ? b->cap : 256;
 	char *p;
@@ -42,7 +42,7 @@ enum err buf_reserve(struct buf *b, size_t n)
 		b->failed = true;
 		return E_LIMIT;
 	}
-	if (b->cap - b->n > n) /* always one byte more, for buf_cstr */
+	if (b->cap - b->n > n)
 		return OK;
 	while (cap - b->n <= n)
 		cap *= 2;
@@ -54,32 +54,6 @@ enum err buf_reserve(struct buf *b, size_t n)
 	b->p = p;
 	b->cap = cap;
 	return OK;
-}
-
-enum err buf_add(struct buf *b, const void *p, size_t n)
-{
-	enum err e = buf_reserve(b, n);
-
-	if (e == OK && n > 0) {
-		memcpy(b->p + b->n, p, n);
-		b->n += n;
-	}
-	return e;
-}
-
-enum err buf_addz(struct buf *b, const char *z)
-{
-	return buf_add(b, z, strlen(z));
-}
-
-enum err buf_adds(struct buf *b, struct str s)
-{
-	return buf_add(b, s.p, s.n);
-}
-
-enum err buf_addc(struct buf *b, char c)
-{
-	return buf_add(b, &c, 1);
 }
 
 enum err buf_addu(struct buf *b, uint64_t v)

@@ -25,13 +25,35 @@ void buf_release(struct buf *b);
 void buf_clear(struct buf *b);
 /* Removes the first n bytes (moves the rest to the front). */
 void buf_consume(struct buf *b, size_t n);
-/* Room for n more bytes; the caller writes at b->p + b->n and adds to b->n. */
-enum err buf_reserve(struct buf *b, size_t n);
-/* E_LIMIT past max, E_NOMEM. */
-enum err buf_add(struct buf *b, const void *p, size_t n);
-enum err buf_addz(struct buf *b, const char *z);
-enum err buf_adds(struct buf *b, struct str s);
-enum err buf_addc(struct buf *b, char c);
+enum err buf_grow(struct buf *b, size_t n); /* buf_reserve's */
+/* Room for n more bytes; the caller writes at b->p + b->n and adds to b->n. E_LIMIT past max, E_NOMEM. */
+static inline enum err buf_reserve(struct buf *b, size_t n)
+{
+	/* always one byte more, for buf_cstr */
+	return n < b->cap - b->n && n <= b->max - b->n ? OK : buf_grow(b, n);
+}
+static inline enum err buf_add(struct buf *b, const void *p, size_t n)
+{
+	enum err e = buf_reserve(b, n);
+
+	if (e == OK && n > 0) {
+		memcpy(b->p + b->n, p, n);
+		b->n += n;
+	}
+	return e;
+}
+static inline enum err buf_adds(struct buf *b, struct str s)
+{
+	return buf_add(b, s.p, s.n);
+}
+static inline enum err buf_addz(struct buf *b, const char *z)
+{
+	return buf_add(b, z, strlen(z));
+}
+static inline enum err buf_addc(struct buf *b, char c)
+{
+	return buf_add(b, &c, 1);
+}
 enum err buf_addu(struct buf *b, uint64_t v); /* decimal */
 enum err buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A terminating NUL that n does not count; returns b->p or NULL. */

@@ -18,16 +18,13 @@ struct id id_new(int64_t wall)
 
 char *id_text(struct id id, char out[ID_TEXT_LEN])
 {
-	static const int hyphen_after = (1 << 3) | (1 << 5) | (1 << 7) | (1 << 9);
-	char *o = out;
-
-	for (int i = 0; i < 16; i++) {
-		hex_encode(&id.b[i], 1, o);
-		o += 2;
-		if (hyphen_after >> i & 1)
-			*o++ = '-';
-	}
-	*o = '\0';
+	hex_encode(id.b, 4, out);
+	hex_encode(id.b + 4, 2, out + 9);
+	hex_encode(id.b + 6, 2, out + 14);
+	hex_encode(id.b + 8, 2, out + 19);
+	hex_encode(id.b + 10, 6, out + 24);
+	out[8] = out[13] = out[18] = out[23] = '-';
+	out[36] = '\0';
 	return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/hex.h"
+#include "base/swar.h"
 
 static void sep(struct jsonw *w)
 {
@@ -139,16 +140,60 @@ static void escape_char(struct buf *b, unsigned char c)
 	}
 }
 
+static bool odd(unsigned char c)
+{
+	return c < 0x20 || c == '"' || c == '\\' || c >= 0x7f;
+}
+
+static uint64_t odd8(const char *p)
+{
+	uint64_t v = swar_load(p);
+
+	return swar_below(v, 0x20) | swar_equal(v, '"') | swar_equal(v, '\\') | swar_equal(v, 0x7f) |
+	    swar_not_ascii(v);
+}
+
+/* As most strings are: nothing in it needs escaping. */
+static bool plain(struct str s)
+{
+	size_t i = 0;
+
+	for (; s.n - i >= 8; i += 8)
+		if (odd8(s.p + i) != 0)
+			return false;
+	for (; i < s.n; i++)
+		if (odd((unsigned char)s.p[i]))
+			return false;
+	return true;
+}
+
+static void quote(struct buf *b, struct str s)
+{
+	char *o = b->p + b->n;
+
+	o[0] = '"';
+	if (s.n > 0)
+		memcpy(o + 1, s.p, s.n);
+	o[s.n + 1] = '"';
+	b->n += s.n + 2;
+}
+
 void jsonw_escape(struct buf *b, struct str s)
 {
 	size_t from = 0;
-	bool utf8 = str_utf8(s);
+	bool utf8;
 
+	if (plain(s)) {
+		if (buf_reserve(b, s.n + 2) == OK)
+			quote(b, s);
+		return;
+	}
+	utf8 = str_utf8(s);
 	buf_addc(b, '"');
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 
-		if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f && (c < 0x80 || utf8))
+		if (!odd(c) || (c >= 0x80 && utf8))
 			continue;
 		buf_add(b, s.p + from, i - from);
 		from = i + 1;

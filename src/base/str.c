@@ -1,5 +1,7 @@
 #include "base/str.h"
 
+#include "base/swar.h"
+
 bool str_u64(struct str s, uint64_t max, uint64_t *out)
 {
 	uint64_t v = 0;
@@ -84,7 +86,8 @@ bool str_utf8(struct str s)
 	const unsigned char *p = (const unsigned char *)s.p;
 
 	for (size_t i = 0; i < s.n;) {
-		size_t k = utf8_len(p + i, s.n - i);
+		uint64_t v = s.n - i >= 8 ? swar_load(s.p + i) : 0;
+		size_t k = (swar_not_ascii(v) | swar_equal(v, 0)) == 0 ? 8 : utf8_len(p + i, s.n - i);
 
 		if (k == 0)
 			return false;

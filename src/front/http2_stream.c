@@ -107,9 +107,9 @@ static bool forbidden(struct str name)
 
 static struct str decimal(struct request *r, uint64_t v)
 {
-	char *p = arena_printf(&r->arena, "%llu", (unsigned long long)v);
+	struct str s = arena_u64(&r->arena, v);
 
-	return p != NULL ? str_c(p) : STR("0");
+	return s.p != NULL ? s : STR("0");
 }
 
 size_t http2_head_fields(struct exchange *x, nghttp2_nv *nv)

@@ -9,19 +9,6 @@ static void add(struct relay *x, struct str name, struct str value)
 	relay_header(x, name, value);
 }
 
-static struct str number(struct request *r, int64_t v)
-{
-	char *p = arena_alloc(&r->arena, 20);
-	size_t at = 20;
-
-	if (p == NULL)
-		return STR_NONE;
-	do
-		p[--at] = (char)('0' + v % 10);
-	while ((v /= 10) > 0);
-	return str_n(p + at, 20 - at);
-}
-
 static struct str own_trace(struct request *r)
 {
 	char *p = arena_alloc(&r->arena, TRACE_LEN + 1);
@@ -77,7 +64,7 @@ void node_headers_pass(struct relay *x)
 	if (language.p != NULL)
 		add(x, STR("accept-language"), language);
 	add(x, STR("x-request-timeout-ms"),
-	    number(r, (x->deadline - loop_now(r->loop) + 999) / 1000));
+	    arena_u64(&r->arena, (uint64_t)((x->deadline - loop_now(r->loop) + 999) / 1000)));
 }
 
 void node_headers_grpc(struct relay *x)

@@ -147,6 +147,22 @@ struct str request_query(struct request *r, const char *name)
 	return STR_NONE;
 }
 
+/* For every line of the access log: inet_ntop would be a third of what the line costs. */
+static void write_v4(const struct in_addr *a, char *o)
+{
+	const uint8_t *b = (const uint8_t *)&a->s_addr;
+
+	for (int i = 0; i < 4; i++) {
+		if (b[i] >= 100)
+			*o++ = (char)('0' + b[i] / 100);
+		if (b[i] >= 10)
+			*o++ = (char)('0' + b[i] / 10 % 10);
+		*o++ = (char)('0' + b[i] % 10);
+		*o++ = '.';
+	}
+	o[-1] = '\0';
+}
+
 struct str request_source(struct request *r)
 {
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&r->peer;
@@ -154,7 +170,7 @@ struct str request_source(struct request *r)
 	char t[INET6_ADDRSTRLEN] = "";
 
 	if (r->peer.ss_family == AF_INET)
-		inet_ntop(AF_INET, &v4->sin_addr, t, sizeof t);
+		write_v4(&v4->sin_addr, t);
 	else if (r->peer.ss_family == AF_INET6)
 		inet_ntop(AF_INET6, &v6->sin6_addr, t, sizeof t);
 	return arena_str(&r->arena, str_c(t));

@@ -441,10 +441,22 @@ static bool has_room(const struct http2 *c)
 	    nghttp2_session_check_request_allowed(c->session);
 }
 
+/* Fields that are different each time: in the HPACK table they would only push out those that are not. */
+static bool varies(struct str name)
+{
+	static const struct str names[] = { { "grpc-timeout", 12 }, { "traceparent", 11 },
+		{ "x-correlation-id", 16 }, { "x-request-timeout-ms", 20 } };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (str_eq(name, names[i]))
+			return true;
+	return false;
+}
+
 static nghttp2_nv pair(struct str name, struct str value)
 {
 	return (nghttp2_nv){ (uint8_t *)name.p, (uint8_t *)value.p, name.n, value.n,
-		NGHTTP2_NV_FLAG_NONE };
+		varies(name) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE };
 }
 
 /* The fields of the call, as nghttp2 wants them: 4 pseudo-header fields and up to CALL_MAX_FIELDS others. */

@@ -101,6 +101,15 @@ static void test_characters(void **state)
 		assert_true(header_is_token(str_n(&ch, 1)) == token);
 		assert_true(header_is_value(str_n(&ch, 1)) == value);
 	}
+	for (size_t n = 1; n < 80; n++) /* eight and more at once make no difference */
+		for (size_t at = 0; at < n; at++)
+			for (int c = 0; c < 256; c++) {
+				char text[80];
+
+				memset(text, 'a', n);
+				text[at] = (char)c;
+				assert_true(header_is_value(str_n(text, n)) == (c == '\t' || (c >= 0x20 && c != 0x7f)));
+			}
 	assert_false(header_is_token(STR("")));
 	assert_true(header_is_value(STR("")));
 }

@@ -13,6 +13,43 @@
 #include "base/id.h"
 #include "base/jsonw.h"
 
+/* Every byte at every place of strings of many lengths: eight at a time must make no difference. */
+static void escapes(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 4096);
+	for (size_t n = 1; n < 20; n++)
+		for (size_t at = 0; at < n; at++)
+			for (int c = 1; c < 0x80; c++) {
+				char text[20], back[20] = "";
+				json_t *j;
+
+				memset(text, 'a', sizeof text);
+				text[at] = (char)c;
+				buf_clear(&b);
+				jsonw_escape(&b, str_n(text, n));
+				j = json_loadb(b.p, b.n, JSON_DECODE_ANY, NULL);
+				assert_non_null(j);
+				assert_int_equal(json_string_length(j), n);
+				memcpy(back, json_string_value(j), n);
+				assert_memory_equal(back, text, n);
+				assert_null(memchr(b.p, 0x7f, b.n));
+				json_decref(j);
+			}
+	buf_clear(&b);
+	jsonw_escape(&b, STR("12345678\0"));
+	assert_true(str_eq(buf_str(&b), STR("\"12345678\\u0000\"")));
+	buf_clear(&b);
+	jsonw_escape(&b, STR("1234567\xc3\xa9 \xc3"));
+	assert_true(str_eq(buf_str(&b), STR("\"1234567\\ufffd\\ufffd \\ufffd\"")));
+	buf_clear(&b);
+	jsonw_escape(&b, STR("1234567\xc3\xa9"));
+	assert_true(str_eq(buf_str(&b), STR("\"1234567\xc3\xa9\"")));
+	buf_release(&b);
+}
+
 static void times(void **state)
 {
 	char t[CLOCK_RFC3339_LEN];
@@ -150,6 +187,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(times),  cmocka_unit_test(durations), cmocka_unit_test(ids),
+		cmocka_unit_test(escapes),
 		cmocka_unit_test(base64), cmocka_unit_test(json),      cmocka_unit_test(errors),
 	};
 
