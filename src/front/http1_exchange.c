@@ -297,6 +297,8 @@ static bool read_head(struct http1_conn *c)
 	size_t len = 0;
 	enum err e;
 
+	if (h->n == 0)
+		return await_head(c);
 	if (h->n >= 2 && c->scan.line == 0 && memcmp(h->p, "\r\n", 2) == 0 && !c->blank) {
 		c->blank = true; /* RFC 9112, 2.2 */
 		c->scan = (struct head_scan){ 0 };
