@@ -1,13 +1,18 @@
 #include "upstream/call.h"
 
+#include <assert.h>
+
 #include "base/heap.h"
+#include "request/flow.h"
 #include "upstream/endpoint.h"
 #include "upstream/state.h"
 
+#define FAR (INT64_MAX / 4)
 #define RECYCLED_MAX 4096      /* calls kept for reuse */
 #define RECYCLED_BODY 65536    /* larger buffers are not kept with them */
 
 static void timer_cb(struct loop_timer *t);
+static void source_cb(struct flow *f, void *arg);
 
 /* ---- making and recycling ---------------------------------------------------------------------- */
 
@@ -60,6 +65,10 @@ static void recycle(struct upstream_call *call)
 	struct upstream *u = call->u;
 
 	loop_timer_clear(u->loop, &call->timer);
+	if (call->source != NULL)
+		call->source->more = NULL;
+	if (call->streaming)
+		call->sink->room = NULL;
 	*(call->all_prev != NULL ? &call->all_prev->all_next : &u->calls) = call->all_next;
 	if (call->all_next != NULL)
 		call->all_next->all_prev = call->all_prev;
@@ -111,12 +120,22 @@ enum err call_prepare(struct upstream_call *call, const struct upstream_request 
 
 	call->route = req->shard;
 	call->body = req->body;
+	call->source = req->source;
+	call->sink = req->sink;
+	call->lift = req->lift;
+	call->streaming = call->calling = call->cancelled = false;
 	call->grpc = req->grpc;
 	call->idempotent = req->idempotent;
 	call->admin = req->admin;
 	call->to_head = str_eq(req->method, STR("HEAD"));
 	call->deadline = req->deadline != 0 ? req->deadline :
 	    loop_now(u->loop) + u->config.total_timeout_us;
+	if (call->source != NULL) {
+		call->source->more = source_cb;
+		call->source->taker = call;
+		if (call->lift)
+			call->deadline = FAR;
+	}
 	call->tries = 0;
 	call->ep = NULL;
 	call->conn = NULL;
@@ -187,12 +206,94 @@ void call_answering(struct upstream_call *call)
 	if (call->answering)
 		return;
 	call->answering = true;
-	due_in(call, INT64_MAX);
+	due_in(call, call->source != NULL ? call->u->config.total_timeout_us : FAR);
+}
+
+void call_uploading(struct upstream_call *call, bool waiting)
+{
+	if (!call->answering)
+		due_in(call, waiting ? FAR : call->u->config.first_byte_timeout_us);
+}
+
+void call_paused(struct upstream_call *call)
+{
+	due_in(call, FAR);
+}
+
+static void room_cb(struct flow *f, void *arg, size_t n)
+{
+	struct upstream_call *call = arg;
+
+	(void)n;
+	if (call->state == CALL_SENT && !call->calling && !flow_full(f))
+		call->ep->carrier->resume(call);
+}
+
+static void show_head(struct upstream_call *call)
+{
+	struct upstream_response *r = &call->result;
+
+	r->status = call->resp.status;
+	r->headers = call->resp.headers;
+	r->nheaders = call->resp.nheaders;
+	r->endpoint = call->ep->url;
+}
+
+/* The body is too large to be gathered: the callback comes now, and the sink takes the rest. */
+static enum err stream(struct upstream_call *call)
+{
+	struct upstream_response *r = &call->result;
+	struct response *resp = &call->resp;
+
+	flow_init_take(call->sink, resp->framing == BODY_LENGTH ? resp->length : FLOW_LENGTH_UNKNOWN, &call->in);
+	call->sink->room = room_cb;
+	call->sink->giver = call;
+	call->streaming = call->calling = true;
+	if (call->lift)
+		call->deadline = FAR;
+	show_head(call);
+	r->streams = true;
+	r->err = OK;
+	r->tries = call->tries;
+	r->us = loop_now(call->u->loop) - call->began;
+	call->cb(call->arg, r);
+	call->calling = false;
+	return call->cancelled ? E_CLIENT_GONE : OK;
 }
 
 enum err call_data(struct upstream_call *call, struct str data)
 {
-	return call->grpc ? grpc_frame_read(&call->frame, data, &call->in) : buf_adds(&call->in, data);
+	enum err e = OK;
+
+	if (call->grpc)
+		return grpc_frame_read(&call->frame, data, &call->in);
+	if (call->sink == NULL || (!call->streaming && call->in.n + data.n <= FLOW_AFTER))
+		return buf_adds(&call->in, data);
+	if (!call->streaming)
+		e = stream(call);
+	if (e != OK)
+		return e;
+	due_in(call, call->u->config.total_timeout_us);
+	return flow_give(call->sink, data);
+}
+
+/* The source has more, has ended, or has failed. */
+static void source_cb(struct flow *f, void *arg)
+{
+	struct upstream_call *call = arg;
+
+	if (call->state == CALL_ENDING || call->calling)
+		return;
+	if (f->err == OK) {
+		if (call->state == CALL_SENT)
+			call->ep->carrier->source(call);
+		return;
+	}
+	if (call->state == CALL_WAITING)
+		endpoint_unwait(call->ep, call);
+	else
+		call->ep->carrier->drop(call);
+	call_failed(call, f->err);
 }
 
 /* ---- the end of a try -------------------------------------------------------------------------- */
@@ -226,6 +327,11 @@ static enum outcome outcome_of(const struct upstream_call *call, enum err e)
 	case E_OVERLOADED:
 	case E_NOMEM:
 		return OUTCOME_REJECTED;
+	case E_CLIENT_GONE:
+	case E_BODY_TOO_LARGE: /* the source's errors are its own, not the node's */
+	case E_REQUEST_TIMEOUT:
+	case E_BAD_REQUEST:
+		return OUTCOME_CANCELLED;
 	default:
 		return OUTCOME_BAD;
 	}
@@ -251,6 +357,16 @@ static void finish(struct upstream_call *call, enum err e)
 
 	call->state = CALL_ENDING;
 	loop_timer_clear(call->u->loop, &call->timer);
+	if (call->streaming) {
+		if (call->cancelled)
+			;
+		else if (e == OK)
+			flow_end(call->sink);
+		else
+			flow_fail(call->sink, e);
+		recycle(call);
+		return;
+	}
 	r->err = e;
 	r->tries = call->tries;
 	r->reached |= call->reached;
@@ -273,6 +389,8 @@ static bool may_retry(struct upstream_call *call, enum err e)
 		return false;
 	if (call->reached && !call->idempotent)
 		return false;
+	if (call->streaming || (call->source != NULL && call->source->taken > 0))
+		return false;
 	return shard_spend(call->shard);
 }
 
@@ -280,6 +398,8 @@ void call_failed(struct upstream_call *call, enum err e)
 {
 	const struct endpoint *ep = call->ep;
 
+	if (call->cancelled)
+		e = E_CLIENT_GONE;
 	close_try(call, verdict(call, e), outcome_of(call, e));
 	if (may_retry(call, e)) {
 		call->result.reached |= call->reached;
@@ -316,11 +436,8 @@ void call_end(struct upstream_call *call)
 		return;
 	}
 	close_try(call, BREAKER_OK, outcome_of(call, OK));
-	r->status = call->resp.status;
-	r->headers = call->resp.headers;
-	r->nheaders = call->resp.nheaders;
+	show_head(call);
 	r->body = buf_str(&call->in);
-	r->endpoint = call->ep->url;
 	finish(call, OK);
 }
 
@@ -340,7 +457,9 @@ static void timer_cb(struct loop_timer *t)
 
 void upstream_cancel(struct upstream_call *call)
 {
-	if (call->state == CALL_ENDING)
+	if (call->calling)
+		call->cancelled = true;
+	if (call->state == CALL_ENDING || call->calling)
 		return;
 	if (call->state == CALL_WAITING)
 		endpoint_unwait(call->ep, call);

@@ -14,6 +14,7 @@
 #include "upstream/upstream.h"
 
 struct endpoint;
+struct flow;
 struct shard;
 
 #define CALL_MAX_HEAD 65536 /* bytes of request head */
@@ -41,7 +42,8 @@ struct upstream_call {
 	struct buf lines;       /* method, path, then "name: value\r\n" for each field */
 	size_t method_len, path_len;
 	struct str body;
-	bool grpc, idempotent, admin, to_head;
+	struct flow *source, *sink;
+	bool grpc, idempotent, admin, to_head, lift;
 	int64_t deadline;
 
 	/* this try */
@@ -53,6 +55,8 @@ struct upstream_call {
 	bool reused;            /* the connection has carried others before */
 	bool answering;         /* a byte of an answer came */
 	bool end_seen;          /* HTTP/2: END_STREAM */
+	bool streaming;         /* the callback was called, the rest goes to the sink */
+	bool calling, cancelled; /* in that callback; in which it was cancelled */
 	unsigned tries;
 	int64_t began;
 	struct loop_timer timer;
@@ -95,6 +99,10 @@ static inline struct str call_fields(const struct upstream_call *call)
 void call_sent(struct upstream_call *call, void *conn);
 /* The first byte of an answer is here: only the deadline counts any more. */
 void call_answering(struct upstream_call *call);
+/* The source's bytes move; `waiting`: for more of them. */
+void call_uploading(struct upstream_call *call, bool waiting);
+/* The sink's taker has had enough for now. */
+void call_paused(struct upstream_call *call);
 /* Bytes of body. E_LIMIT past max_response, E_BAD_UPSTREAM when they break the gRPC framing. */
 enum err call_data(struct upstream_call *call, struct str data);
 /* The answer is complete. The callback is called; the call is gone when this returns. */

@@ -30,6 +30,10 @@ struct carrier {
 	void (*adopt)(struct endpoint *ep, struct wire w);
 	/* Takes the call off its connection, which may cost the connection. */
 	void (*drop)(struct upstream_call *call);
+	/* There is more of the call's source, or its end. */
+	void (*source)(struct upstream_call *call);
+	/* The call's sink has room again. */
+	void (*resume)(struct upstream_call *call);
 	/* Closes connections idle since before `before` (INT64_MAX: all connections, calls or none). */
 	void (*sweep)(struct endpoint *ep, int64_t before);
 };

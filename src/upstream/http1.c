@@ -4,6 +4,7 @@
 
 #include "base/heap.h"
 #include "crypto/wire.h"
+#include "request/flow.h"
 #include "upstream/call.h"
 #include "upstream/state.h"
 
@@ -17,7 +18,10 @@ struct http1 {
 	struct upstream_call *call; /* NULL: idle */
 	struct buf rest;     /* of the head, what did not go out with the first write */
 	struct str body;     /* of the body, likewise; the call's */
+	struct flow_writer writer; /* of the call's source */
 	size_t exchanges;    /* begun */
+	bool paused;         /* the call's sink is full: nothing is read */
+	bool hangup;         /* ... though the node has ended the connection */
 	int64_t idle_since;
 };
 
@@ -93,7 +97,13 @@ static enum err write_head(struct buf *b, const struct endpoint *ep, const struc
 	buf_adds(b, ep->authority);
 	buf_add(b, "\r\n", 2);
 	buf_adds(b, call_fields(call));
-	if (call->body.n > 0 || body_expected(method)) {
+	if (call->source != NULL && call->source->length == FLOW_LENGTH_UNKNOWN) {
+		buf_addz(b, "transfer-encoding: chunked\r\n");
+	} else if (call->source != NULL) {
+		buf_addz(b, "content-length: ");
+		buf_addu(b, call->source->length);
+		buf_add(b, "\r\n", 2);
+	} else if (call->body.n > 0 || body_expected(method)) {
 		buf_addz(b, "content-length: ");
 		buf_addu(b, call->body.n);
 		buf_add(b, "\r\n", 2);
@@ -134,7 +144,34 @@ static enum err write_request(struct http1 *c, struct upstream_call *call)
 
 static bool written(const struct http1 *c)
 {
-	return c->rest.n == 0 && c->body.n == 0 && !wire_unflushed(&c->wire);
+	const struct flow *source = c->call->source;
+
+	return c->rest.n == 0 && c->body.n == 0 && !wire_unflushed(&c->wire) &&
+	    (source == NULL || flow_writer_done(&c->writer, source));
+}
+
+/* Writes what there is of the source. An error shows when reading. */
+static void write_source(struct http1 *c)
+{
+	struct upstream_call *call = c->call;
+	struct flow *f = call->source;
+	struct iovec iov[2];
+	int n;
+
+	while (c->rest.n == 0 && !wire_unflushed(&c->wire) && (n = flow_writer_next(&c->writer, f, iov)) > 0) {
+		ssize_t k = wire_writev(&c->wire, iov, n);
+
+		if (k < 0)
+			break;
+		call->reached = true;
+		flow_writer_wrote(&c->writer, f, (size_t)k);
+	}
+	call_uploading(call, !f->ended && flow_held(f).n == 0);
+}
+
+static void http1_source(struct upstream_call *call)
+{
+	write_source(call->conn);
 }
 
 /* Goes on with what was kept. An error shows when reading. */
@@ -154,6 +191,8 @@ static void write_rest(struct http1 *c)
 		buf_consume(&c->rest, of_head);
 		c->body = str_skip(c->body, (size_t)k - of_head);
 	}
+	if (c->call->source != NULL)
+		write_source(c);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------- */
@@ -276,6 +315,19 @@ static void end_of_stream(struct http1 *c, bool clean)
 	end_badly(c, E_UPSTREAM_FAILED);
 }
 
+/* Its taker has had enough of the answer for now. */
+static bool pause_reading(struct http1 *c, bool hangup)
+{
+	struct upstream_call *call = c->call;
+
+	if (!call->streaming || !flow_full(call->sink))
+		return false;
+	c->paused = true;
+	c->hangup = hangup;
+	call_paused(call);
+	return true;
+}
+
 static void read_answer(struct http1 *c, bool hangup)
 {
 	struct upstream *u = c->ep->u;
@@ -283,6 +335,8 @@ static void read_answer(struct http1 *c, bool hangup)
 	ssize_t n;
 
 	do {
+		if (pause_reading(c, hangup))
+			return;
 		n = wire_read(&c->wire, u->scratch, UPSTREAM_SCRATCH);
 		if (n == WIRE_AGAIN)
 			return;
@@ -306,7 +360,9 @@ static void io_cb(struct loop_fd *fd, uint32_t events)
 		write_rest(c);
 	if (!(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
 		return;
-	if (c->call != NULL)
+	if (c->call != NULL && c->paused)
+		c->hangup |= (events & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0;
+	else if (c->call != NULL)
 		read_answer(c, (events & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0);
 	else if (wire_read(&c->wire, c->ep->u->scratch, 1) != WIRE_AGAIN)
 		close_conn(c); /* idle: it ended, or it says what nobody asked for; TLS itself may speak */
@@ -324,6 +380,9 @@ static bool http1_send(struct endpoint *ep, struct upstream_call *call)
 	unlink_from(&ep->idle, c);
 	link_to(&ep->conns, c);
 	c->call = call;
+	c->writer = (struct flow_writer){ .chunked = call->source != NULL &&
+		call->source->length == FLOW_LENGTH_UNKNOWN };
+	c->paused = c->hangup = false;
 	call->reused = c->exchanges++ > 0;
 	call_sent(call, c);
 	e = write_request(c, call);
@@ -332,8 +391,20 @@ static bool http1_send(struct endpoint *ep, struct upstream_call *call)
 		if (call->reused)
 			close_idle(ep);
 		call_failed(call, e);
+	} else if (call->source != NULL) {
+		write_source(c);
 	}
 	return true;
+}
+
+static void http1_resume(struct upstream_call *call)
+{
+	struct http1 *c = call->conn;
+
+	if (!c->paused)
+		return;
+	c->paused = false;
+	read_answer(c, c->hangup);
 }
 
 static void http1_adopt(struct endpoint *ep, struct wire w)
@@ -377,5 +448,7 @@ const struct carrier http1_carrier = {
 	.send = http1_send,
 	.adopt = http1_adopt,
 	.drop = http1_drop,
+	.source = http1_source,
+	.resume = http1_resume,
 	.sweep = http1_sweep,
 };

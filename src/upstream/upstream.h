@@ -16,6 +16,7 @@
 #include "request/header.h"
 #include "routing/table.h"
 
+struct flow;
 struct loop;
 struct tls_client;
 struct upstream;
@@ -34,10 +35,17 @@ struct upstream_request {
 	const struct header *headers;    /* lower-case; without host, framing and connection fields */
 	size_t nheaders;
 	struct str body;                 /* valid until the callback */
+	/* http endpoints: the body as it comes, instead of `body`. Not sent again once a byte of it was taken. When
+	 * it fails, the call fails with its error. It must outlive the call. */
+	struct flow *source;
+	/* http endpoints: where the body of an answer past FLOW_AFTER goes, uninitialised; NULL: all of it is
+	 * gathered. It must outlive the call. */
+	struct flow *sink;
 	bool grpc;        /* frame body as one gRPC message; shard endpoints must be grpc(s) */
 	bool idempotent;  /* may be sent again after it may have reached a node */
 	bool admin;       /* to the endpoint's admin URL */
 	int64_t deadline; /* clock_mono, microseconds; 0: total_timeout */
+	bool lift;        /* a body that streams may pass the deadline as long as bytes move */
 };
 
 struct upstream_response {
@@ -49,6 +57,7 @@ struct upstream_response {
 	const struct header *headers; /* lower-case; hop-by-hop and framing ones removed */
 	size_t nheaders;
 	struct str body;   /* grpc: the message without its frame */
+	bool streams;      /* the body goes to the sink, whose end is the call's; until then it can be cancelled */
 	struct str endpoint; /* url of the endpoint that answered; STR_NONE when none did */
 	bool reached;      /* the request may have reached a node */
 	int64_t us;        /* time of the last try */
