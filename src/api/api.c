@@ -146,7 +146,7 @@ static enum err check_length(const struct api *a, const struct request *r)
 		return OK;
 	if (!str_u64(request_known(r, HDR_CONTENT_LENGTH), UINT64_MAX / 2, &n))
 		return E_BAD_REQUEST;
-	return n > a->c.max_body ? E_BODY_TOO_LARGE : OK;
+	return n > request_body_max(r, a->c.max_body) ? E_BODY_TOO_LARGE : OK;
 }
 
 static bool query_known(const struct op *op, struct str key)
@@ -470,9 +470,10 @@ static void authenticated_cb(struct request *r, enum err e)
 
 static struct step run(struct api *a, struct request *r)
 {
+	bool has_body = r->body.n > 0 || r->in != NULL;
 	enum err e;
 
-	if (r->op->body != BODY_NONE && r->body.n > 0 && request_known(r, HDR_CONTENT_TYPE).p == NULL)
+	if (r->op->body != BODY_NONE && has_body && request_known(r, HDR_CONTENT_TYPE).p == NULL)
 		return request_fail_code(r, E_UNSUPPORTED_TYPE);
 	if (r->op->who == WHO_ALL || r->op->who == WHO_SERVICE)
 		return run_lane(a, r);

@@ -24,7 +24,7 @@ struct api_config {
 	struct proxy *proxy;
 	struct pool *lane; /* control lane */
 	struct ctl *ctl;
-	size_t max_body;
+	size_t max_body; /* 0: no limit where a body streams */
 	const struct config_list *cors_origins;
 	/* Whether decisions may be made: false past authz.max_staleness. Any thread writes. */
 	const _Atomic bool *state_fresh;
@@ -35,13 +35,14 @@ enum err api_new(const struct api_config *c, struct api **out);
 void api_free(struct api *a);
 
 enum api_next {
-	API_READ_BODY, /* call api_run when the body is in r->body */
+	API_READ_BODY, /* call api_run when the body is in r->body, or r->in */
 	API_ANSWERED   /* front->respond has been called: the body is not wanted */
 };
 /* The header is complete and checked. Finds the operation; refuses what can be refused early (404, 405,
  * 413, 415). Sets correlation id and trace. */
 enum api_next api_start(struct api *a, struct request *r);
-/* The body is complete. front->respond is called now or later. */
+/* The body is complete; or, with op->large, FLOW_AFTER bytes of it have come and r->in brings all of it.
+ * front->respond is called now or later. */
 void api_run(struct api *a, struct request *r);
 
 /* r is a part of an authenticated request and has its own operation, parameters and body: authorizes and

@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "base/heap.h"
+#include "request/flow.h"
 #include "crypto/tls_session.h"
 #include "crypto/wire.h"
 
@@ -159,6 +160,32 @@ void exchange_lost(struct exchange *x, bool sent)
 	}
 }
 
+static void release_flow(void *arg)
+{
+	flow_release(arg);
+}
+
+bool exchange_large(const struct exchange *x, size_t n)
+{
+	return x->r.op != NULL && x->r.op->large && x->r.in == NULL && x->r.body.n + n > FLOW_AFTER;
+}
+
+enum err exchange_run_flow(struct exchange *x, void (*room)(struct flow *f, void *arg, size_t n))
+{
+	struct request *r = &x->r;
+	struct flow *f = arena_zalloc(&r->arena, sizeof *f);
+
+	if (f == NULL || request_on_finish(r, release_flow, f) != OK)
+		return E_NOMEM;
+	flow_init_take(f, x->length == CHECK_CHUNKED ? FLOW_LENGTH_UNKNOWN : x->length, &r->body);
+	f->room = room;
+	f->giver = x;
+	r->in = f;
+	x->complete = true;
+	api_run(x->stock->api, r);
+	return OK;
+}
+
 /* An answer before api_start has seen the request. */
 static void refuse(struct exchange *x, enum err e)
 {
@@ -211,7 +238,7 @@ bool exchange_start(struct exchange *x, struct wire *w, enum err e)
 	}
 	if (api_start(s->api, &x->r) != API_READ_BODY)
 		return false;
-	if (x->length == CHECK_CHUNKED || x->length <= s->max_body)
+	if (x->length == CHECK_CHUNKED || x->length <= request_body_max(&x->r, s->max_body))
 		return true;
 	x->r.reply.close = true;
 	step_done(request_fail_code(&x->r, E_BODY_TOO_LARGE));

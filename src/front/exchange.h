@@ -29,7 +29,7 @@ struct exchange {
 	struct stock *stock;
 	struct exchange *next, *prev; /* spare ones; or the exchanges of one HTTP/2 connection */
 	bool started;  /* api_start was called: respond will come, or has come */
-	bool complete; /* the body is here, api_run was called */
+	bool complete; /* api_run was called: the body is here, or comes as r.in */
 	bool answered; /* respond has come */
 	uint64_t length; /* of the body, as the head says; CHECK_CHUNKED: it does not say */
 	size_t sent;   /* bytes of the reply's body that have gone out */
@@ -46,6 +46,7 @@ struct exchange {
 			size_t header_bytes;
 			size_t held;         /* bytes of flow control that it has taken */
 			size_t progress;     /* bytes of body, when the deadline was last set */
+			size_t prepaid;      /* bytes of r.in whose flow control was given back already */
 			bool grpc;
 			struct http2_rpc *rpc; /* a call of several messages; NULL: one each way */
 			struct grpc_reader reader;
@@ -92,6 +93,11 @@ void exchange_drop(struct exchange *x);
  * the worker has too many requests. Returns whether the body is wanted; a body that is too long already by
  * its head is answered here. */
 bool exchange_start(struct exchange *x, struct wire *w, enum err e);
+
+/* With n bytes more the body is too large to be gathered, and the operation takes it as it comes. */
+bool exchange_large(const struct exchange *x, size_t n);
+/* Calls api_run with r.in, which begins with what was gathered; `room` is its giver's, with x. E_NOMEM. */
+enum err exchange_run_flow(struct exchange *x, void (*room)(struct flow *f, void *arg, size_t n));
 
 static inline struct exchange *exchange_of(struct request *r)
 {

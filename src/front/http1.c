@@ -200,6 +200,29 @@ bool http1_write(struct http1_conn *c, struct str first, struct str second)
 	return false;
 }
 
+bool http1_write_flow(struct http1_conn *c, struct flow *f)
+{
+	struct iovec iov[2];
+	int n;
+
+	while (!wire_unflushed(&c->wire) && (n = flow_writer_next(&c->writer, f, iov)) > 0) {
+		ssize_t k = wire_writev(&c->wire, iov, n);
+
+		if (k == WIRE_ERROR)
+			break_off(c);
+		if (k < 0) {
+			c->writable = false;
+			return false;
+		}
+		flow_writer_wrote(&c->writer, f, (size_t)k);
+	}
+	if (!wire_flush(&c->wire))
+		break_off(c);
+	if (wire_unflushed(&c->wire))
+		c->writable = false;
+	return c->writable && !c->over && flow_writer_done(&c->writer, f);
+}
+
 /* ---- events -------------------------------------------------------------------------------- */
 
 static void drive(struct http1_conn *c)
@@ -282,7 +305,7 @@ static void body_late_cb(struct deadline *d)
 {
 	struct http1_conn *c = late(d);
 
-	if (c->taken >= c->progress + BODY_RATE) {
+	if (c->paused || c->taken >= c->progress + BODY_RATE) {
 		c->progress = c->taken;
 		deadline_set(d, &c->h->body);
 		return;
@@ -376,6 +399,7 @@ static void accepted_cb(struct listener *l, int fd, const struct sockaddr_storag
 		return;
 	}
 	c->h = h;
+	c->writable = true;
 	c->wire.fd = fd;
 	c->fd = (struct loop_fd){ .fd = fd, .cb = conn_cb,
 		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET };

@@ -16,6 +16,7 @@
 #include "front/http1.h"
 #include "front/listener.h"
 #include "request/chunked.h"
+#include "request/flow.h"
 
 struct exchange;
 
@@ -62,6 +63,7 @@ struct http1_conn {
 	size_t in_at;            /* where it begins */
 	struct head_scan scan;   /* of a head that is not complete */
 	struct str out[2];       /* of an answer, what has not gone out */
+	struct flow_writer writer; /* of an answer that comes as a flow */
 	struct chunked chunked;
 	uint64_t left;           /* bytes of body to come, or CHECK_CHUNKED */
 	uint64_t taken;          /* bytes of body that came */
@@ -78,7 +80,9 @@ struct http1_conn {
 	bool eof;      /* ... and all has been read */
 	bool expects;  /* 100-continue, and nothing has been sent or come */
 	bool lost;     /* nobody knows where the next request would start */
+	bool paused;   /* the body that is read waits for whom takes it */
 	bool queued;   /* the answer is on its way */
+	bool flowing;  /* ... its head is out, and its body follows as it comes */
 	bool last;     /* the connection ends with it */
 	bool linger;   /* ... and the client may still be sending */
 	bool driven, is_dirty;
@@ -101,6 +105,9 @@ static inline void http1_take(struct http1 *h, size_t n)
 /* Writes these parts. What does not go out now is left in c->out, as views; false then, and when the
  * socket is broken, which is noted. */
 bool http1_write(struct http1_conn *c, struct str first, struct str second);
+/* Writes what of f it can. True: all of it is out. False: it waits for the socket (c->writable is false then)
+ * or for more of f, or the socket is broken. */
+bool http1_write_flow(struct http1_conn *c, struct flow *f);
 
 /* ---- http1_exchange.c ------------------------------------------------------------------------ */
 

@@ -27,7 +27,7 @@ static void respond_cb(struct request *r)
 		http1_dirty(c);
 }
 
-static const struct request_front http1_front = { .respond = respond_cb };
+static const struct request_front http1_front = { .respond = respond_cb, .flows = true };
 
 static bool lists(const struct request *r, struct str option)
 {
@@ -58,10 +58,21 @@ static enum http1_connection decide(struct http1_conn *c, const struct exchange 
 {
 	bool unread = c->state == HTTP1_BODY;
 	bool asked = client_closes(x);
+	const struct flow *f = x->r.reply.flow;
+	bool ends = x->h1.http_1_0 && f != NULL && f->length == FLOW_LENGTH_UNKNOWN;
 
-	c->last = asked || x->r.reply.close || c->h->draining || (unread && !can_skip(c));
+	c->writer = (struct flow_writer){ .chunked = f != NULL && f->length == FLOW_LENGTH_UNKNOWN && !ends };
+	c->last = ends || asked || x->r.reply.close || c->h->draining || (unread && !can_skip(c));
 	c->linger = c->last && (unread || !asked);
+	if (ends)
+		return CONNECTION_ENDS;
 	return c->last ? CONNECTION_CLOSE : x->h1.http_1_0 ? CONNECTION_KEEP : CONNECTION_SILENT;
+}
+
+static void await_socket(struct http1_conn *c)
+{
+	c->progress = sock_acked(c->fd.fd);
+	deadline_set(&c->deadline, &c->h->send);
 }
 
 /* Head and body in one write; what does not fit waits in the request's own memory. */
@@ -85,10 +96,38 @@ static bool send_answer(struct http1_conn *c, struct exchange *x)
 	c->out[0] = arena_str(&x->r.arena, c->out[0]);
 	if (c->out[0].p == NULL)
 		c->broken = c->over = true;
-	if (!c->over) {
-		c->progress = sock_acked(c->fd.fd);
-		deadline_set(&c->deadline, &h->send);
-	}
+	if (!c->over)
+		await_socket(c);
+	return false;
+}
+
+static void more_cb(struct flow *f, void *arg)
+{
+	struct exchange *x = arg;
+
+	(void)f;
+	if (x->h1.conn != NULL)
+		http1_dirty(x->h1.conn);
+}
+
+/* The head is out; the body follows as it comes. */
+static bool send_flow(struct http1_conn *c, struct exchange *x)
+{
+	struct flow *f = x->r.reply.flow;
+
+	c->flowing = true;
+	f->more = more_cb;
+	f->taker = x;
+	if (c->writable && http1_write_flow(c, f))
+		return true;
+	if (c->over)
+		return false;
+	if (!c->writable && c->deadline.in != &c->h->send)
+		await_socket(c);
+	else if (c->writable)
+		deadline_clear(&c->deadline);
+	if (f->err != OK && c->writable) /* an end that looks like none tells the client (RFC 9112, 8) */
+		c->broken = c->over = true;
 	return false;
 }
 
@@ -101,8 +140,9 @@ static void next_request(struct http1_conn *c)
 	c->x = NULL;
 	x->h1.conn = NULL;
 	exchange_finish(x);
-	c->queued = false;
-	if (c->last) {
+	c->queued = c->flowing = c->paused = false;
+	c->linger |= c->lost;
+	if (c->last || c->lost) {
 		c->over = true;
 		return;
 	}
@@ -123,7 +163,9 @@ static bool answer(struct http1_conn *c)
 	if (!c->queued)
 		out = send_answer(c, c->x);
 	else
-		out = c->writable && http1_write(c, c->out[0], c->out[1]);
+		out = c->flowing || (c->writable && http1_write(c, c->out[0], c->out[1]));
+	if (out && c->x->r.reply.flow != NULL)
+		out = send_flow(c, c->x);
 	if (out)
 		next_request(c);
 	return out;
@@ -318,6 +360,19 @@ static bool read_head(struct http1_conn *c)
 
 /* ---- the body ------------------------------------------------------------------------------ */
 
+static void room_cb(struct flow *f, void *arg, size_t n)
+{
+	struct http1_conn *c = ((struct exchange *)arg)->h1.conn;
+
+	(void)n;
+	if (c == NULL || !c->paused || flow_full(f))
+		return;
+	c->paused = false;
+	if (!c->x->answered)
+		deadline_set(&c->deadline, &c->h->body);
+	http1_dirty(c);
+}
+
 /* The request ends here, and so does the connection. */
 static void fail_body(struct http1_conn *c, enum err e)
 {
@@ -326,8 +381,25 @@ static void fail_body(struct http1_conn *c, enum err e)
 		c->over = c->linger = true;
 		return;
 	}
+	if (c->x->r.in != NULL) { /* who takes it tells the request, which may not be ours now */
+		flow_fail(c->x->r.in, e);
+		return;
+	}
 	c->x->r.reply.close = true;
 	step_done(request_fail_code(&c->x->r, e));
+}
+
+static enum err give_data(struct http1_conn *c, struct exchange *x, struct str data)
+{
+	enum err e = OK;
+
+	if (c->taken > request_body_max(&x->r, c->h->c.limits->body))
+		return E_BODY_TOO_LARGE;
+	if (exchange_large(x, data.n))
+		e = exchange_run_flow(x, room_cb);
+	if (e != OK)
+		return e;
+	return x->r.in != NULL ? flow_give(x->r.in, data) : buf_adds(&x->r.body, data);
 }
 
 static void take_data(struct http1_conn *c, struct str data)
@@ -337,16 +409,23 @@ static void take_data(struct http1_conn *c, struct str data)
 	c->taken += data.n;
 	if (c->state == HTTP1_SKIP)
 		e = c->taken > SKIP_MAX ? E_BODY_TOO_LARGE : OK;
-	else if (c->x->r.body.n + data.n > c->h->c.limits->body)
-		e = E_BODY_TOO_LARGE;
 	else
-		e = buf_adds(&c->x->r.body, data);
+		e = give_data(c, c->x, data);
 	if (e != OK)
 		fail_body(c, e);
 }
 
 static void body_ends(struct http1_conn *c)
 {
+	if (c->state == HTTP1_BODY && c->x->r.in != NULL) {
+		c->state = HTTP1_WAIT;
+		if (!c->x->answered)
+			deadline_clear(&c->deadline);
+		if (!c->x->answered && c->fin)
+			deadline_set(&c->deadline, &c->h->parting);
+		flow_end(c->x->r.in);
+		return;
+	}
 	if (c->state == HTTP1_BODY) {
 		run(c);
 		return;
@@ -389,6 +468,12 @@ static void read_length(struct http1_conn *c)
 
 static bool read_body(struct http1_conn *c)
 {
+	if (c->lost)
+		return false;
+	if (c->state == HTTP1_BODY && c->x->r.in != NULL && flow_full(c->x->r.in)) {
+		c->paused = true;
+		return false;
+	}
 	if (c->h->n == 0 && !http1_fetch(c)) {
 		if (c->eof && !c->over)
 			fail_body(c, E_BAD_REQUEST); /* truncated */
@@ -406,8 +491,12 @@ static bool read_body(struct http1_conn *c)
 /* One step on; false when it must wait for the client, for the answer, or has come to its end. */
 static bool step(struct http1_conn *c)
 {
-	if (c->x != NULL && c->x->answered)
-		return answer(c);
+	if (c->x != NULL && c->x->answered) {
+		if (answer(c))
+			return true;
+		/* both bodies may be on their way */
+		return c->flowing && !c->over && c->state == HTTP1_BODY && read_body(c);
+	}
 	switch ((enum http1_state)c->state) {
 	case HTTP1_HEAD:
 		return read_head(c);

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "request/flow.h"
 #include "request/request.h"
 
 #define ROOM 512 /* for all but the reply's own fields */
@@ -57,22 +58,28 @@ static char *put_field(char *o, struct str name, struct str value)
 	return put(put(o, value), STR("\r\n"));
 }
 
-static char *put_number(char *o, uint64_t v)
+static struct str number(char t[20], uint64_t v)
 {
-	char t[20];
-	size_t i = sizeof t;
+	size_t i = 20;
 
 	do
 		t[--i] = (char)('0' + v % 10);
 	while ((v /= 10) > 0);
-	return put(o, str_n(t + i, sizeof t - i));
+	return str_n(t + i, 20 - i);
+}
+
+static uint64_t length_of(const struct reply *reply)
+{
+	return reply->flow != NULL ? reply->flow->length : reply->body.n;
 }
 
 static char *put_status(char *o, int status)
 {
 	const char *reason = status >= 0 && status < 600 ? reasons[status] : NULL;
 
-	o = put_number(put(o, STR("HTTP/1.1 ")), (uint64_t)status);
+	char t[20];
+
+	o = put(put(o, STR("HTTP/1.1 ")), number(t, (uint64_t)status));
 	return put(put(put(o, STR(" ")), str_c(reason)), STR("\r\n"));
 }
 
@@ -102,7 +109,7 @@ enum err http1_reply_head(const struct request *r, struct str date, enum http1_c
 	const struct reply *reply = &r->reply;
 	bool body = !bodiless(reply->status);
 	enum err e = buf_reserve(out, room(reply));
-	char *o = out->p + out->n;
+	char *o = out->p + out->n, t[20];
 
 	if (e != OK)
 		return e;
@@ -110,12 +117,14 @@ enum err http1_reply_head(const struct request *r, struct str date, enum http1_c
 	if (body && reply->content_type.p != NULL && header_is_value(reply->content_type))
 		o = put_field(o, STR("content-type"), reply->content_type);
 	o = put_fields(o, reply);
-	if (connection == CONNECTION_CLOSE)
+	if (connection == CONNECTION_CLOSE || connection == CONNECTION_ENDS)
 		o = put(o, STR("connection: close\r\n"));
 	else if (connection == CONNECTION_KEEP)
 		o = put(o, STR("connection: keep-alive\r\n"));
-	if (body)
-		o = put(put_number(put(o, STR("content-length: ")), reply->body.n), STR("\r\n"));
+	if (body && reply->flow != NULL && reply->flow->length == FLOW_LENGTH_UNKNOWN)
+		o = put(o, connection == CONNECTION_ENDS ? STR("") : STR("transfer-encoding: chunked\r\n"));
+	else if (body)
+		o = put_field(o, STR("content-length"), number(t, length_of(reply)));
 	o = put(o, STR("\r\n"));
 	out->n = (size_t)(o - out->p);
 	return OK;

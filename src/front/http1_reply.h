@@ -14,7 +14,8 @@ struct request;
 enum http1_connection {
 	CONNECTION_SILENT, /* it goes on, as is usual */
 	CONNECTION_KEEP,   /* it goes on, as an HTTP/1.0 client asked for */
-	CONNECTION_CLOSE
+	CONNECTION_CLOSE,
+	CONNECTION_ENDS    /* it closes, and that is how the client knows that a flow has ended (HTTP/1.0) */
 };
 
 /* Appends the head of r->reply, from the status line to the empty line. Framing is decided here: fields

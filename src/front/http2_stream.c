@@ -6,6 +6,7 @@
 #include "front/exchange.h"
 #include "front/http2_conn.h"
 #include "front/http2_rpc.h"
+#include "request/flow.h"
 
 /* Frames that ask for nothing: PING, SETTINGS, PRIORITY, empty DATA. So many a minute are no abuse. */
 #define NOISE_MAX 1000
@@ -175,6 +176,41 @@ static ssize_t data_cb(nghttp2_session *s, int32_t id, uint8_t *buf, size_t max,
 	return (ssize_t)left;
 }
 
+/* A body that comes as a flow. */
+static ssize_t flow_cb(nghttp2_session *s, int32_t id, uint8_t *buf, size_t max, uint32_t *flags,
+    nghttp2_data_source *source, void *arg)
+{
+	struct exchange *x = source->ptr;
+	const struct flow *f = x->r.reply.flow;
+	size_t n = flow_held(f).n;
+
+	(void)s;
+	(void)id;
+	(void)buf;
+	(void)arg;
+	if (n == 0 && f->err != OK)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* RST_STREAM INTERNAL_ERROR */
+	if (n == 0 && !f->ended)
+		return NGHTTP2_ERR_DEFERRED;
+	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+	if (n > max)
+		return (ssize_t)max;
+	if (f->ended)
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+	return (ssize_t)n;
+}
+
+static void more_cb(struct flow *f, void *arg)
+{
+	struct exchange *x = arg;
+
+	(void)f;
+	if (x->h2.conn == NULL || x->h2.closed)
+		return;
+	(void)nghttp2_session_resume_data(x->h2.conn->session, x->h2.stream);
+	http2_conn_dirty(x->h2.conn);
+}
+
 static bool out_full(struct http2_conn *c)
 {
 	if (c->out.n - c->written >= HTTP2_OUT)
@@ -213,6 +249,11 @@ static int send_data_cb(nghttp2_session *s, nghttp2_frame *frame, const uint8_t 
 		return buf_err(&c->out) == OK ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 	}
 	x->sent += n;
+	if (x->r.reply.flow != NULL) {
+		(void)buf_add(&c->out, flow_held(x->r.reply.flow).p, n);
+		flow_take(x->r.reply.flow, n);
+		return buf_err(&c->out) == OK ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+	}
 	if (from < lead) {
 		size_t k = lead - from < n ? lead - from : n;
 
@@ -226,6 +267,26 @@ static int send_data_cb(nghttp2_session *s, nghttp2_frame *frame, const uint8_t 
 	return buf_err(&c->out) == OK ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
+/* A client that reads nothing of it for as long as this holds its stream no longer. */
+static void watch_sending(struct exchange *x)
+{
+	x->h2.progress = x->sent;
+	deadline_set(&x->h2.deadline, &x->h2.conn->h->body);
+}
+
+static int submit_flow(struct exchange *x, nghttp2_nv *nv, size_t n)
+{
+	struct flow *f = x->r.reply.flow;
+	nghttp2_data_provider body = { .source.ptr = x, .read_callback = flow_cb };
+
+	if (f->length != FLOW_LENGTH_UNKNOWN)
+		nv[n++] = field(STR("content-length"), decimal(&x->r, f->length), STAYS);
+	f->more = more_cb;
+	f->taker = x;
+	watch_sending(x);
+	return nghttp2_submit_response(x->h2.conn->session, x->h2.stream, nv, n, &body);
+}
+
 static int submit(struct exchange *x)
 {
 	nghttp2_nv nv[HTTP2_FIELDS];
@@ -235,6 +296,8 @@ static int submit(struct exchange *x)
 	bool bare = r->reply.status == 204 || r->reply.status == 304, head = str_eq(r->method, STR("HEAD"));
 	size_t n = http2_head_fields(x, nv);
 
+	if (r->reply.flow != NULL)
+		return submit_flow(x, nv, n);
 	if (r->reply.grpc && r->reply.body.n == 0 && r->reply.grpc_status != 0) {
 		n += http2_status_fields(x, nv + n); /* trailers only */
 		return nghttp2_submit_response(c->session, x->h2.stream, nv, n, NULL);
@@ -243,6 +306,7 @@ static int submit(struct exchange *x)
 		nv[n++] = field(STR("content-length"), decimal(r, r->reply.body.n), STAYS);
 	if (bare || head || reply_size(x) == 0)
 		return nghttp2_submit_response(c->session, x->h2.stream, nv, n, NULL);
+	watch_sending(x);
 	return nghttp2_submit_response(c->session, x->h2.stream, nv, n, &body);
 }
 
@@ -268,7 +332,8 @@ static void respond_cb(struct request *r)
 		    NGHTTP2_INTERNAL_ERROR);
 }
 
-static const struct request_front http2_front = { .respond = respond_cb, .send = http2_rpc_send };
+static const struct request_front http2_front = { .respond = respond_cb, .send = http2_rpc_send,
+	.flows = true };
 
 /* ---- the head ------------------------------------------------------------------------------ */
 
@@ -406,9 +471,24 @@ static void run(struct exchange *x)
 		api_run(x->stock->api, &x->r);
 }
 
+/* An end of the body that is none. */
+static void fail_body(struct exchange *x, enum err e)
+{
+	if (!x->answered)
+		deadline_clear(&x->h2.deadline);
+	if (x->r.in != NULL) /* who takes it tells the request, which may not be ours now */
+		flow_fail(x->r.in, e);
+	else
+		step_done(request_fail_code(&x->r, e));
+}
+
 static void complete(struct exchange *x)
 {
-	if (x->h2.rpc != NULL)
+	if (x->r.in != NULL) {
+		if (!x->answered)
+			deadline_clear(&x->h2.deadline);
+		flow_end(x->r.in);
+	} else if (x->h2.rpc != NULL)
 		http2_rpc_end(x);
 	else
 		run(x);
@@ -434,14 +514,45 @@ static void headed(struct http2_conn *c, struct exchange *x, bool end)
 		deadline_set(&x->h2.deadline, &c->h->body);
 }
 
+/* Bytes of r.in were taken: the client may send as many more. */
+static void room_cb(struct flow *f, void *arg, size_t n)
+{
+	struct exchange *x = arg;
+	struct http2_conn *c = x->h2.conn;
+	size_t prepaid = n < x->h2.prepaid ? n : x->h2.prepaid;
+
+	(void)f;
+	x->h2.prepaid -= prepaid;
+	if (c == NULL)
+		return;
+	n = n < x->h2.held ? n : x->h2.held;
+	x->h2.held -= n;
+	release_held(c, n);
+	if (!x->h2.closed)
+		(void)nghttp2_session_consume_stream(c->session, x->h2.stream, n - prepaid);
+	if (x->h2.deadline.in == &c->h->body && !x->answered)
+		deadline_set(&x->h2.deadline, &c->h->body);
+	http2_conn_dirty(c);
+}
+
 static enum err take_data(struct exchange *x, struct str data)
 {
 	struct buf *body = &x->r.body;
+	uint64_t max = request_body_max(&x->r, x->stock->max_body);
+	enum err e = OK;
 
 	if (x->h2.grpc)
-		return grpc_read(&x->h2.reader, data, x->stock->max_body, body);
-	if (body->n + data.n > x->stock->max_body)
+		return grpc_read(&x->h2.reader, data, (size_t)max, body);
+	if ((x->r.in != NULL ? x->r.in->given : body->n) + data.n > max)
 		return E_BODY_TOO_LARGE;
+	if (exchange_large(x, data.n)) {
+		x->h2.prepaid = body->n;
+		e = exchange_run_flow(x, room_cb);
+	}
+	if (e != OK)
+		return e;
+	if (x->r.in != NULL)
+		return flow_give(x->r.in, data);
 	return buf_adds(body, data) == OK ? OK : E_NOMEM;
 }
 
@@ -452,7 +563,7 @@ static int chunk_cb(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t
 	enum err e;
 
 	(void)flags;
-	if (x == NULL || x->answered) {
+	if (x == NULL || (x->answered && x->r.in == NULL)) {
 		(void)nghttp2_session_consume(s, id, n);
 		return 0;
 	}
@@ -460,7 +571,6 @@ static int chunk_cb(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t
 		http2_rpc_data(x, str_n((const char *)p, n));
 		return 0;
 	}
-	(void)nghttp2_session_consume_stream(s, id, n);
 	x->h2.held += n;
 	c->held += n;
 	if (c->held <= HTTP2_BODIES)
@@ -468,10 +578,10 @@ static int chunk_cb(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t
 	else
 		c->owed += n;
 	e = take_data(x, str_n((const char *)p, n));
-	if (e != OK) {
-		deadline_clear(&x->h2.deadline);
-		step_done(request_fail_code(&x->r, e));
-	}
+	if (x->r.in == NULL)
+		(void)nghttp2_session_consume_stream(s, id, n);
+	if (e != OK)
+		fail_body(x, e);
 	return 0;
 }
 
@@ -479,12 +589,25 @@ void http2_stream_late_cb(struct deadline *d)
 {
 	struct exchange *x = (struct exchange *)((char *)d - offsetof(struct exchange, h2.deadline));
 
-	if (x->r.body.n >= x->h2.progress + HTTP2_BODY_RATE) {
-		x->h2.progress = x->r.body.n;
+	const struct flow *in = x->r.in, *out = x->r.reply.flow;
+	size_t came = in != NULL ? (size_t)in->given : x->r.body.n;
+
+	if (x->answered) {
+		if (x->sent > x->h2.progress || (out != NULL && flow_held(out).n == 0)) {
+			watch_sending(x);
+			return;
+		}
+		(void)nghttp2_submit_rst_stream(x->h2.conn->session, NGHTTP2_FLAG_NONE, x->h2.stream,
+		    NGHTTP2_CANCEL);
+		http2_conn_dirty(x->h2.conn);
+		return;
+	}
+	if (came >= x->h2.progress + HTTP2_BODY_RATE || (in != NULL && flow_full(in))) {
+		x->h2.progress = came;
 		deadline_set(d, &x->h2.conn->h->body);
 		return;
 	}
-	step_done(request_fail_code(&x->r, E_REQUEST_TIMEOUT));
+	fail_body(x, E_REQUEST_TIMEOUT);
 }
 
 /* ---- frames -------------------------------------------------------------------------------- */
@@ -526,11 +649,11 @@ static int frame_cb(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
 	case NGHTTP2_HEADERS:
 		if (x != NULL && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
 			headed(c, x, end);
-		else if (x != NULL && end && !x->answered)
+		else if (x != NULL && end && (!x->answered || x->r.in != NULL))
 			complete(x);
 		return 0;
 	case NGHTTP2_DATA:
-		if (x != NULL && end && !x->answered)
+		if (x != NULL && end && (!x->answered || x->r.in != NULL))
 			complete(x);
 		return !end && frame->hd.length == 0 ? noise(c, frame->hd.type) : 0;
 	case NGHTTP2_SETTINGS:

@@ -5,6 +5,7 @@
 #include "proxy/path.h"
 #include "proxy/proto_scan.h"
 #include "proxy/proxy.h"
+#include "request/flow.h"
 #include "query.pb-c.h"
 
 #define EXECUTE_QUERY STR("/projection.gateway.v1.QueryService/ExecuteQuery")
@@ -16,6 +17,7 @@ static STEP http_query(struct relay *x)
 		.method = STR("POST"),
 		.path = path_join(&r->arena, STR("/v1/query"), r->param[0], STR_NONE),
 		.body = buf_str(&r->body),
+		.source = r->in,
 		.idempotent = true,
 	};
 
@@ -79,6 +81,44 @@ static STEP grpc_query(struct relay *x)
 	return relay_send(x, &q);
 }
 
+/* ---- a message must be whole ------------------------------------------------------------------- */
+
+static void gathering_gone(struct request *r)
+{
+	r->in->more = NULL;
+	step_done(request_fail_code(r, E_CLIENT_GONE));
+}
+
+static void gather_cb(struct flow *f, void *arg)
+{
+	struct relay *x = arg;
+	struct request *r = x->r;
+	struct str data = flow_held(f);
+	enum err e = f->err != OK ? f->err : OK;
+
+	if (e == OK && buf_adds(&r->body, data) != OK)
+		e = E_BODY_TOO_LARGE;
+	if (e == OK)
+		flow_take(f, data.n);
+	if (e == OK && !f->ended)
+		return;
+	f->more = NULL;
+	r->on_gone = NULL;
+	step_done(e == OK ? grpc_query(x) : request_fail_code(r, e));
+}
+
+static STEP gather(struct relay *x)
+{
+	struct request *r = x->r;
+	struct step suspended = request_suspend(r);
+
+	r->in->taker = x;
+	r->in->more = gather_cb;
+	r->on_gone = gathering_gone;
+	gather_cb(r->in, x);
+	return suspended;
+}
+
 STEP proxy_query(struct proxy *p, struct request *r)
 {
 	struct fail f = { 0 };
@@ -86,5 +126,7 @@ STEP proxy_query(struct proxy *p, struct request *r)
 
 	if (x == NULL)
 		return request_fail(r, &f);
+	if (x->grpc && r->in != NULL)
+		return gather(x);
 	return x->grpc ? grpc_query(x) : http_query(x);
 }

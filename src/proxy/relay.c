@@ -4,6 +4,7 @@
 #include "proxy/grpc_status.h"
 #include "proxy/node_headers.h"
 #include "proxy/state.h"
+#include "request/flow.h"
 
 /* ---- there ------------------------------------------------------------------------------------- */
 
@@ -57,6 +58,7 @@ struct relay *relay_new(struct proxy *p, struct request *r, enum route_kind kind
 	x->proxy = p;
 	x->r = r;
 	x->call = NULL;
+	x->sink = NULL;
 	x->nh = 0;
 	x->expects_version = false;
 	return start(x, kind, f) == OK ? x : NULL;
@@ -78,6 +80,16 @@ static void gone_cb(struct request *r)
 	step_done(request_fail_code(r, E_CLIENT_GONE));
 }
 
+/* The request has ended, perhaps before its large answer has. */
+static void stream_end(void *arg)
+{
+	struct relay *x = arg;
+
+	if (!x->sink->ended && x->sink->err == OK)
+		upstream_cancel(x->call);
+	flow_release(x->sink);
+}
+
 static void answer_cb(void *arg, const struct upstream_response *resp)
 {
 	struct relay *x = arg;
@@ -86,7 +98,9 @@ static void answer_cb(void *arg, const struct upstream_response *resp)
 	r->on_gone = NULL;
 	r->upstream_us = resp->us;
 	r->upstream = arena_str(&r->arena, resp->endpoint);
-	if (resp->err == OK)
+	if (resp->streams && request_on_finish(r, stream_end, x) != OK)
+		step_done(request_fail_code(r, E_NOMEM));
+	else if (resp->err == OK)
 		step_done(x->answer(x, resp));
 	else
 		step_done(request_fail_code(r, resp->err == E_LIMIT ? E_ANSWER_TOO_LARGE : resp->err));
@@ -99,10 +113,17 @@ STEP relay_send(struct relay *x, struct upstream_request *q)
 
 	if (x->nh > RELAY_HEADERS)
 		return request_fail_code(r, E_NOMEM);
+	if (r->in != NULL && r->in->err != OK)
+		return request_fail_code(r, r->in->err);
 	q->shard = x->shard;
 	q->headers = x->h;
 	q->nheaders = x->nh;
 	q->deadline = x->deadline;
+	q->lift = r->deadline == 0;
+	if (x->answer == relay_pass && r->front->flows) {
+		x->sink = arena_alloc(&r->arena, sizeof *x->sink);
+		q->sink = x->sink;
+	}
 	r->step_data = x;
 	r->on_gone = gone_cb;
 	upstream_send(x->proxy->upstream, q, answer_cb, x, &x->call);
@@ -124,8 +145,12 @@ STEP relay_pass(struct relay *x, const struct upstream_response *resp)
 		else if (node_header_is_safe(h->name))
 			(void)reply_header(r, arena_str(&r->arena, h->name), arena_str(&r->arena, h->value));
 	}
-	upstream_body_take(resp, &r->reply.buf);
-	r->reply.body = buf_str(&r->reply.buf);
+	if (resp->streams) {
+		r->reply.flow = x->sink;
+	} else {
+		upstream_body_take(resp, &r->reply.buf);
+		r->reply.body = buf_str(&r->reply.buf);
+	}
 	return request_reply(r);
 }
 

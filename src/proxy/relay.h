@@ -22,6 +22,7 @@ struct relay {
 	bool grpc;        /* the shard's nodes speak gRPC */
 	int64_t deadline; /* clock_mono */
 	struct upstream_call *call;
+	struct flow *sink; /* of a large answer */
 	struct header h[RELAY_HEADERS];
 	size_t nh;
 	/* The node's answer, when there is one: makes the reply. */

@@ -18,7 +18,8 @@ static struct str node_path(struct request *r, struct str rest)
 
 STEP proxy_runner(struct proxy *p, struct request *r)
 {
-	struct upstream_request q = { .method = r->method, .body = buf_str(&r->body), .admin = true };
+	struct upstream_request q = { .method = r->method, .body = buf_str(&r->body), .source = r->in,
+		.admin = true };
 	struct fail f = { 0 };
 	struct relay *x;
 	struct str rest;

@@ -63,6 +63,7 @@ struct op {
 	enum op_tenant tenant;
 	enum op_body body;
 	bool stream;                /* gRPC with several messages: request_stream; WHO_ALL on LANE_DATA only */
+	bool large;                 /* LANE_DATA: a body past FLOW_AFTER comes as r->in, while the rest arrives */
 	int status;                 /* of success, for control handlers and OpenAPI */
 	bool mutates;               /* leaves an audit record */
 	bool no_store;              /* answer carries tokens or secrets: cache-control: no-store */

@@ -147,7 +147,7 @@ STEP request_reply(struct request *r)
 	assert(!r->replied);
 	r->replied = true;
 	r->on_gone = NULL;
-	if (r->reply.body.p == NULL && r->reply.buf.n > 0)
+	if (r->reply.body.p == NULL && r->reply.flow == NULL && r->reply.buf.n > 0)
 		r->reply.body = buf_str(&r->reply.buf);
 	if (!r->reply.begun)
 		standard_headers(r);

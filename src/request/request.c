@@ -9,6 +9,7 @@
 #include "base/hex.h"
 #include "base/rnd.h"
 #include "obs/obs.h"
+#include "request/flow.h"
 
 #define ARENA_MAX (64u << 20) /* routing documents pass through it */
 #define REPLY_MAX (64u << 20)
@@ -53,6 +54,13 @@ void request_release(struct request *r)
 	arena_release(&r->arena);
 	buf_release(&r->body);
 	buf_release(&r->reply.buf);
+}
+
+uint64_t request_body_max(const struct request *r, size_t limit)
+{
+	if (limit > 0)
+		return limit;
+	return r->op != NULL && r->op->large ? INT64_MAX : BODY_MAX;
 }
 
 static enum err grow_headers(struct request *r)
@@ -274,6 +282,13 @@ static struct str trace_text(struct request *r, char out[33])
 	return str_n(out, 32);
 }
 
+static uint64_t bytes_out(const struct request *r)
+{
+	if (r->reply.flow != NULL)
+		return r->reply.flow->taken;
+	return r->bytes_out > 0 ? r->bytes_out : r->reply.body.n;
+}
+
 static void observe(struct request *r)
 {
 	char trace[33];
@@ -294,8 +309,8 @@ static void observe(struct request *r)
 		.principal = r->principal_id,
 		.upstream = r->upstream,
 		.source = request_source(r),
-		.bytes_in = r->body.n,
-		.bytes_out = r->bytes_out > 0 ? r->bytes_out : r->reply.body.n,
+		.bytes_in = r->in != NULL ? r->in->given : r->body.n,
+		.bytes_out = bytes_out(r),
 		.http_version = r->http_version,
 	};
 

@@ -20,6 +20,7 @@
 #include "request/header.h"
 #include "request/op.h"
 
+struct flow;
 struct obs_worker;
 struct idempotency;
 struct principal;
@@ -32,6 +33,7 @@ struct request_front {
 	void (*respond)(struct request *r);
 	/* For request_send; NULL where no operation streams. */
 	enum err (*send)(struct request *r, struct str message);
+	bool flows; /* takes r->reply.flow */
 };
 
 /* A gRPC call of several messages: what its operation does with what comes, from `run`, which sets r->stream
@@ -58,6 +60,7 @@ struct reply {
 	size_t nh;
 	struct str content_type;
 	struct str body;  /* stays valid until request_finish */
+	struct flow *flow; /* instead of body, if the front takes it: the body as it comes */
 	struct buf buf;   /* memory of bodies that are built here */
 	bool grpc;        /* body is one protobuf message; the front frames it and adds trailers */
 	int grpc_status;  /* trailer, when grpc */
@@ -116,6 +119,7 @@ struct request {
 	struct str known[HDR__COUNT]; /* first value; .p NULL when absent */
 	uint8_t known_count[HDR__COUNT];
 	struct buf body;
+	struct flow *in; /* op->large: the body as it comes, instead of `body`; NULL: it is complete */
 	int64_t started_mono, started_wall; /* microseconds */
 
 	/* ---- found by the steps ---- */
@@ -158,6 +162,9 @@ void request_init(struct request *r);
 /* Forgets everything but the arena's first chunk. After request_finish. */
 void request_reset(struct request *r);
 void request_release(struct request *r);
+
+/* How large the body may be, by `limit` (limits.body; 0: none, but what is gathered is bounded). */
+uint64_t request_body_max(const struct request *r, size_t limit);
 
 /* Adds a header field; the name is lower-case, both live as long as the request. E_NOMEM, E_LIMIT. */
 enum err request_add_field(struct request *r, struct str name, struct str value);
