@@ -58,9 +58,9 @@ void request_release(struct request *r)
 
 uint64_t request_body_max(const struct request *r, size_t limit)
 {
-	if (limit > 0)
-		return limit;
-	return r->op != NULL && r->op->large ? INT64_MAX : BODY_MAX;
+	if (r->op != NULL && r->op->large)
+		return limit > 0 ? limit : INT64_MAX;
+	return limit > 0 && limit < BODY_MAX ? limit : BODY_MAX;
 }
 
 static enum err grow_headers(struct request *r)

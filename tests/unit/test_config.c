@@ -232,7 +232,7 @@ static void test_refused_files(void **state)
 		{ "listen.http: a:65536\n", "must be HOST:PORT with a port from 0 to 65535" },
 		{ "listen.http: ::1:80\n", "an IPv6 address in brackets" },
 		{ "limits.body: 2GiB\n", "limits.body: \"2GiB\" must be a size (bytes, or with KiB, MiB, "
-		  "GiB) from 1B to 1GiB" },
+		  "GiB) from 0B to 1GiB" },
 		{ "limits.body: -1\n", "limits.body: \"-1\" must be a size" },
 		{ "limits.body: 99999999999999999999\n", "must be a size" },
 		{ "auth.refresh_grace: 61s\n", "must be a duration (seconds, or with ms, s, m, h, d) from "
