@@ -117,6 +117,10 @@ $(B)/libjwt-verify: $(B)/tests/foreign/libjwt_verify.o
 $(B)/mailer: $(B)/tests/mail/main.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 
+$(B)/mallocs.so: tests/bench/mallocs.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -fPIC -shared -o $@ $<
+
 $(B)/crypto-bench: $(B)/tests/bench/crypto.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 
@@ -174,7 +178,7 @@ fuzz: ## run every fuzz target for FUZZ_SECONDS (60) with clang's libFuzzer and 
 .PHONY: bench
 bench: ## compare gatewayd with HAProxy and nginx on the same cores (BENCH="--rounds 3 --help")
 	@tools/deps.sh build test bench
-	@$(MAKE) --no-print-directory all $(B)/samplenode
+	@$(MAKE) --no-print-directory all $(B)/samplenode $(B)/mallocs.so
 	@$(PY) tests/bench/bench.py $(BENCH)
 
 .PHONY: bench-crypto

@@ -18,7 +18,7 @@ import requests
 from jwcrypto import jwk
 
 from load import H2load, Wrk
-from meter import cpu_seconds, rss_mib, system_calls, time_to
+from meter import allocations, cpu_seconds, rss_mib, system_calls, time_to
 from table import table
 from targets import TENANT, Direct, Gatewayd, Haproxy, Nginx
 
@@ -26,7 +26,7 @@ from harness import paths, process
 from harness.node import Node
 from harness.protos import Protos
 
-SECTIONS = ("http", "grpc", "syscalls", "start")
+SECTIONS = ("http", "grpc", "paced", "costs", "start")
 RIVALS = ("HAProxy plain", "HAProxy ES256", "nginx plain")
 
 
@@ -37,6 +37,7 @@ def options():
     p.add_argument("--rounds", type=int, default=env("rounds", 5))
     p.add_argument("--seconds", type=int, default=env("seconds", 4), help="of load in each round and target")
     p.add_argument("--connections", type=int, default=env("connections", 64), help="of wrk")
+    p.add_argument("--rate", type=int, default=env("rate", 20000), help="requests/s of the section paced")
     p.add_argument("--sections", default=env("sections", ",".join(SECTIONS)), help=",".join(SECTIONS))
     p.add_argument("--targets", default=env("targets", ""), help="only those whose name contains one of these words")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="configuration of gatewayd")
@@ -88,9 +89,10 @@ def check(targets, protos, headers, body):
     """Every target must give the node's own answers; the size of the gRPC one."""
     right = None
     for t in targets:
-        r = requests.post(query_url(t), data=body, headers=headers, timeout=10)
+        r = requests.post(query_url(t), data=body, timeout=10,
+                          headers={**headers, "authorization": f"Bearer {t.token}"})
         with protos.client(t.grpc.removeprefix("http://")) as client:
-            answer = client.submit(TENANT, token=headers["authorization"].removeprefix("Bearer "), **COMMAND)
+            answer = client.submit(TENANT, token=t.token, **COMMAND)
         if right is None:
             right = (r.content, answer)
         assert r.status_code == 200 and (r.content, answer) == right, f"{t.name}: {r.status_code} {r.text}\n{answer}"
@@ -101,11 +103,11 @@ def measure(targets, load, url, opt):
     """{name: {rate, p50, p99, rss, cpu}} as medians over rounds in which the targets take turns."""
     runs = {t.name: [] for t in targets}
     for t in targets:
-        load(url(t), 1)  # fills pools and caches
+        load(t, url(t), 1)  # fills pools and caches
     for n in range(opt.rounds):
         for t in targets[n % len(targets):] + targets[:n % len(targets)]:
             before = cpu_seconds(t.pid)
-            result = load(url(t), opt.seconds)
+            result = load(t, url(t), opt.seconds)
             cpu = cpu_seconds(t.pid) - before
             if result.failed:
                 print(f"  {t.name}: {result.failed} of {result.requests} requests FAILED", file=sys.stderr)
@@ -129,9 +131,22 @@ def count_system_calls(targets, load, url):
     rows = []
     for t in targets:
         with system_calls(t.pid) as count:
-            result = load(url(t), 2)
+            result = load(t, url(t), 2)
         rows.append([t.name, count.calls / result.requests if count.calls else "not available"])
     return rows
+
+
+def count_allocations(node, directory, cores, load, url):
+    """(of its own code, with those of libraries) a request, in a gatewayd of its own."""
+    counts = directory / "mallocs"
+    env = {"LD_PRELOAD": paths.built("mallocs.so"), "GW_MALLOCS": str(counts)}
+    t = Gatewayd(node, directory, cores, name=f"gatewayd counted {url.__name__}", env=env)
+    load(t, url(t), 2)
+    before = allocations(counts)
+    result = load(t, url(t), 2)
+    after = allocations(counts)
+    t.stop()
+    return [(b - a) / result.requests for a, b in zip(before, after)]
 
 
 def admin_ready(address):
@@ -166,31 +181,51 @@ def chosen(targets, words):
 
 
 def start_targets(node, directory, proxy_cores, config):
-    """(targets, gatewayd or None, token)"""
-    gatewayd = None
+    """(targets, gatewayd or None)"""
+    mine = []
     if os.path.exists(paths.GATEWAYD) and os.path.exists(paths.GWCTL):
-        gatewayd = Gatewayd(node, directory, proxy_cores, config)
-        token, key = gatewayd.token, gateway_key(directory, gatewayd)
+        quiet = {**config, "access_log": "false"}
+        mine = [Gatewayd(node, directory, proxy_cores, config),
+                Gatewayd(node, directory, proxy_cores, quiet, name="gatewayd, no access log")]
+        token, key = mine[0].token, gateway_key(directory, mine[0])
     else:
         print("gatewayd is not built: its rows are left out and the token is the benchmark's own\n")
         token, key = foreign_token(directory)
-    rivals = [Haproxy(node, directory, proxy_cores), Haproxy(node, directory, proxy_cores, key),
+    others = [Direct(node), Haproxy(node, directory, proxy_cores), Haproxy(node, directory, proxy_cores, key),
               Nginx(node, directory, proxy_cores)]
-    return [Direct(node)] + ([gatewayd] if gatewayd else []) + rivals, gatewayd, token
+    for t in others:
+        t.token = token
+    return others[:1] + mine + others[1:], mine[0] if mine else None
 
 
-def loads(opt, directory, cores, targets, token):
-    """(wrk, h2load), after every target has been seen to answer rightly."""
-    headers = {"authorization": f"Bearer {token}", "x-tenant-id": TENANT, "content-type": "application/json"}
+def loads(opt, directory, cores, targets):
+    """(wrk, paced, grpc), after every target has been seen to answer rightly."""
+    headers = {"x-tenant-id": TENANT, "content-type": "application/json"}
     body = '{"aggregate_type":"order","limit":2}'
     protos = Protos(directory)
-    h2load = H2load(directory, cores, {**headers, "content-type": "application/grpc", "te": "trailers"},
-                    protos.command.SubmitCommandRequest(**COMMAND).SerializeToString())
-    h2load.answer_size = check(targets, protos, headers, body)
-    return Wrk(directory, cores, headers, body, opt.connections), h2load
+    message = protos.command.SubmitCommandRequest(**COMMAND).SerializeToString()
+    grpc = H2load(directory, cores, {**headers, "content-type": "application/grpc", "te": "trailers"},
+                  b"\0" + len(message).to_bytes(4, "big") + message)
+    paced = H2load(directory, cores, headers, body.encode(), opt.connections, 1, h1=True, rate=opt.rate)
+    grpc.answer_size = check(targets, protos, headers, body)
+    return Wrk(directory, cores, headers, body, opt.connections), paced, grpc
 
 
-def run_sections(opt, targets, gatewayd, wrk, h2load):
+def measure_costs(targets, node, directory, cores, wrk, grpc):
+    figures = {}
+    for kind, load, url in (("HTTP", wrk, query_url), ("gRPC", grpc, submit_url)):
+        rows = count_system_calls(targets, load, url)
+        figures[f"syscalls {kind}"] = dict(rows)
+        print(table(f"{kind}: system calls a request", ["", "calls"], rows), flush=True)
+    for kind, load, url in (("HTTP", wrk, query_url), ("gRPC", grpc, submit_url)):
+        own, every = count_allocations(node, directory, cores, load, url)
+        figures[f"allocations {kind}"] = {"own": own, "all": every}
+        print(f"{kind}: allocations a request in gatewayd: {own:.3f} of its own code, {every:.2f} with libraries'")
+    print()
+    return figures
+
+
+def run_sections(opt, targets, gatewayd, node, directory, cores, wrk, paced, grpc):
     """Prints each section when it is measured; all figures."""
     sections, figures = opt.sections.split(","), {}
     some = chosen(targets, opt.targets.lower().split(",") if opt.targets else [])
@@ -198,13 +233,14 @@ def run_sections(opt, targets, gatewayd, wrk, h2load):
         figures["http"] = measure(some, wrk, query_url, opt)
         print_comparison(f"HTTP: POST /v1/query/bench, wrk, {opt.connections} keep-alive connections", figures["http"])
     if "grpc" in sections:
-        figures["grpc"] = measure(some, h2load, submit_url, opt)
+        figures["grpc"] = measure(some, grpc, submit_url, opt)
         print_comparison("gRPC: SubmitCommand, h2load, 16 connections of 16 streams", figures["grpc"])
-    if "syscalls" in sections:
-        for kind, load, url in (("HTTP", wrk, query_url), ("gRPC", h2load, submit_url)):
-            rows = count_system_calls(some, load, url)
-            figures[f"syscalls {kind}"] = dict(rows)
-            print(table(f"{kind}: system calls a request", ["", "calls"], rows), flush=True)
+    if "paced" in sections:
+        figures["paced"] = measure(some, paced, query_url, opt)
+        print_comparison(f"HTTP at the same offered load: {opt.rate} requests/s, h2load, "
+                         f"{opt.connections} connections", figures["paced"])
+    if "costs" in sections:
+        figures.update(measure_costs(some, node, directory, cores, wrk, grpc))
     if "start" in sections and gatewayd:
         ms, mib = time_starts(gatewayd)
         figures["start"] = {"ms": ms, "idle_mib": mib}
@@ -221,8 +257,9 @@ def bench(opt, directory):
         subprocess.run(["taskset", "-a", "-cp", load_cores, str(node.process.pid)], check=True,
                        stdout=subprocess.DEVNULL)
         config = dict(pair.split("=", 1) for pair in opt.set)
-        targets, gatewayd, token = start_targets(node, directory, proxy_cores, config)
-        figures = run_sections(opt, targets, gatewayd, *loads(opt, directory, load_cores, targets, token))
+        targets, gatewayd = start_targets(node, directory, proxy_cores, config)
+        figures = run_sections(opt, targets, gatewayd, node, directory, proxy_cores,
+                               *loads(opt, directory, load_cores, targets))
         for t in targets:
             t.stop()
     finally:

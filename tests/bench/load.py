@@ -38,17 +38,22 @@ def run(argv, cores, timeout):
 
 
 class Wrk:
-    """POST of one body over keep-alive connections."""
+    """POST of one body over keep-alive connections, as fast as answers come."""
 
     def __init__(self, directory, cores, headers, body, connections=64, threads=2):
-        self.script = os.path.join(directory, "post.lua")
-        with open(self.script, "w") as f:
-            f.write(WRK_SCRIPT % (lua(body), ", ".join(f"[{lua(k)}] = {lua(v)}" for k, v in headers.items())))
-        self.cores, self.connections, self.threads = cores, connections, threads
+        self.directory, self.cores, self.headers, self.body = directory, cores, headers, body
+        self.connections, self.threads = connections, threads
 
-    def __call__(self, url, seconds):
+    def script(self, target):
+        path = os.path.join(self.directory, f"post-{target.pid}.lua")
+        headers = {**self.headers, "authorization": f"Bearer {target.token}"}
+        with open(path, "w") as f:
+            f.write(WRK_SCRIPT % (lua(self.body), ", ".join(f"[{lua(k)}] = {lua(v)}" for k, v in headers.items())))
+        return path
+
+    def __call__(self, target, url, seconds):
         out = run(["wrk", f"-t{self.threads}", f"-c{self.connections}", f"-d{seconds}s", "--latency", "-s",
-                   self.script, url], self.cores, seconds + 30)
+                   self.script(target), url], self.cores, seconds + 30)
         found = dict(re.findall(r"^\s+(50|99)%\s+(\S+)$", out, re.M))
         requests = int(re.search(r"(\d+) requests in", out).group(1))
         failed = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", out)))
@@ -59,23 +64,27 @@ class Wrk:
 
 
 class H2load:
-    """One gRPC message over multiplexed cleartext HTTP/2 connections. h2load looks at no trailers, so
-    an answer that is shorter than the one expected counts as failed."""
-    answer_size = 0  # bytes of DATA that a right answer has; set before measuring
+    """h2load: one message over multiplexed HTTP/2 connections or, with h1, over keep-alive ones; as fast as
+    answers come, or at a fixed rate. It looks at no trailers, so an answer that is shorter than the one
+    expected counts as failed."""
+    answer_size = 0  # bytes of body that a right answer has; set before measuring
 
-    def __init__(self, directory, cores, headers, message, clients=16, streams=16, threads=2):
+    def __init__(self, directory, cores, headers, message, clients=16, streams=16, threads=2, h1=False, rate=0):
         self.log = os.path.join(directory, "h2load.tsv")
-        self.body = os.path.join(directory, "message.bin")
+        self.body = os.path.join(directory, f"message{'-h1' if h1 else ''}.bin")
         with open(self.body, "wb") as f:
-            f.write(b"\0" + len(message).to_bytes(4, "big") + message)
+            f.write(message)
         self.cores, self.argv = cores, [f"-c{clients}", f"-m{streams}", f"-t{threads}", "-d", self.body]
+        self.argv += ["--h1"] if h1 else []
+        self.argv += [f"--rps={rate / clients:g}"] if rate else []
         for name, value in headers.items():
             self.argv += ["-H", f"{name}: {value}"]
 
-    def __call__(self, url, seconds):
+    def __call__(self, target, url, seconds):
         if os.path.exists(self.log):
             os.unlink(self.log)
-        out = run(["h2load", *self.argv, "-D", seconds, "--log-file", self.log, url], self.cores, seconds + 30)
+        out = run(["h2load", *self.argv, "-H", f"authorization: Bearer {target.token}", "-D", seconds,
+                   "--log-file", self.log, url], self.cores, seconds + 30)
         done, failed, errored, timeout = map(int, re.search(
             r"(\d+) done, \d+ succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", out).groups())
         refused = sum(map(int, re.search(r"2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", out).groups()))

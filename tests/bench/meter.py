@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import struct
 import subprocess
 import time
 
@@ -78,6 +79,13 @@ def start_counter(argv):
         return p
     p.stderr.close()
     return None
+
+
+def allocations(path):
+    """(those of the program's own code, all) so far, as mallocs.c counts them in the file."""
+    with open(path, "rb") as f:
+        every, own = struct.unpack("=QQ", f.read(16))
+    return own, every
 
 
 def time_to(ready, start, timeout=20.0):

@@ -90,6 +90,7 @@ def listening(port):
 class Direct:
     """No proxy: the limit of the sample node and of the load generator together."""
     name = "backend alone"
+    token = None  # that all targets but gatewayd itself are given; set when there is one
 
     def __init__(self, node):
         self.http, self.grpc = node.http, f"http://{node.address['grpc']}"
@@ -101,6 +102,7 @@ class Direct:
 
 class Program:
     """A proxy in a process of its own."""
+    token = None
 
     def __init__(self, name, argv, directory, cores):
         self.name = name
@@ -140,9 +142,9 @@ class Nginx(Program):
 class Gatewayd:
     """gatewayd with a tenant, a user who is its member, and routes to the node."""
 
-    def __init__(self, node, directory, cores, config=None, name="gatewayd"):
+    def __init__(self, node, directory, cores, config=None, name="gatewayd", env=None):
         self.name = name
-        self.gateway = Gateway(directory / name.replace(" ", "-"), start=False,
+        self.gateway = Gateway(directory / name.replace(" ", "-"), start=False, env=env,
                                config={"workers": 2, "auth.access_ttl": "1h", **(config or {})})
         self.gateway.prepare()
         self.replica = self.gateway.replicas[0]

@@ -13,6 +13,11 @@ RQLITED = os.path.join(ROOT, "build", "tools", "rqlited")
 PROTO = os.path.join(ROOT, "schema", "proto")
 
 
+def built(name):
+    """A program or library that make puts into the variant's build directory."""
+    return os.path.join(ROOT, "build", VARIANT, name)
+
+
 def program(path):
     """The path, or a failure that says what is missing."""
     found = shutil.which(path)
