@@ -1,9 +1,10 @@
-/* The listeners of all workers on one address. The kernel gives a new connection to any of them, by a hash: of
- * sixteen connections one of two workers easily gets eleven, and of a gRPC client that has only one or two, two
- * workers of four get none. So a worker that accepts a connection passes it to the one that has the fewest.
+/* The listeners of all workers on one address. The kernel gives a new connection to any of them,
+ * by a hash: of sixteen connections one of two workers easily gets eleven, and of a gRPC client
+ * that has only one or two, two workers of four get none. So a worker that accepts a connection
+ * passes it to the one that has the fewest.
  *
- * Made before the workers run, freed after they have ended; the rest is for any of their threads. Counts are all
- * that the workers share; a connection goes over by message. */
+ * Made before the workers run, freed after they have ended; the rest is for any of their threads.
+ * Counts are all that the workers share; a connection goes over by message. */
 #ifndef FRONT_CREW_H
 #define FRONT_CREW_H
 

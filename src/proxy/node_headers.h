@@ -1,6 +1,6 @@
 /* Every header field that a node sees (CONTRACT 8): who is calling, for which tenant, in which trace,
  * for how long; and the few fields of the caller's own that pass. And the way back: which fields of a
- * node's answer a caller sees. See docs/decisions/0010-headers.md. Worker thread. */
+ * node's answer a caller sees. See docs/decisions/0016-what-nodes-see.md. Worker thread. */
 #ifndef PROXY_NODE_HEADERS_H
 #define PROXY_NODE_HEADERS_H
 
