@@ -119,7 +119,7 @@ enum err call_prepare(struct upstream_call *call, const struct upstream_request 
 	struct upstream *u = call->u;
 
 	call->route = req->shard;
-	call->body = req->body;
+	call->body = req->source == NULL ? req->body : STR_NONE;
 	call->source = req->source;
 	call->sink = req->sink;
 	call->lift = req->lift;

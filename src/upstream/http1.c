@@ -328,6 +328,14 @@ static bool pause_reading(struct http1 *c, bool hangup)
 	return true;
 }
 
+/* Behind a full buffer there may be bytes that nobody asked for. */
+static bool drained(struct http1 *c)
+{
+	char byte;
+
+	return wire_read(&c->wire, &byte, 1) == WIRE_AGAIN;
+}
+
 static void read_answer(struct http1 *c, bool hangup)
 {
 	struct upstream *u = c->ep->u;
@@ -348,8 +356,9 @@ static void read_answer(struct http1 *c, bool hangup)
 	} while (ex == EX_ON && (n == UPSTREAM_SCRATCH || hangup || wire_ended(&c->wire)));
 	if (ex == EX_BAD)
 		end_badly(c, E_BAD_UPSTREAM);
-	else if (ex != EX_ON) /* a full buffer or a hang-up may hide bytes that nobody asked for */
-		end_well(c, ex == EX_REUSE && !hangup && !wire_ended(&c->wire) && n < UPSTREAM_SCRATCH);
+	else if (ex != EX_ON)
+		end_well(c, ex == EX_REUSE && !hangup && !wire_ended(&c->wire) &&
+		    (n < UPSTREAM_SCRATCH || drained(c)));
 }
 
 static void io_cb(struct loop_fd *fd, uint32_t events)
