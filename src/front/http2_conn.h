@@ -1,4 +1,4 @@
-/* What http2.c (sockets) and http2_stream.c (streams) share: one listener, one connection. */
+/* What http2.c (sockets), http2_stream.c (streams) and http2_reply.c (answers) share: one listener, one connection. */
 #ifndef FRONT_HTTP2_CONN_H
 #define FRONT_HTTP2_CONN_H
 
@@ -75,11 +75,18 @@ void http2_conn_idle(struct http2_conn *c);
 enum err http2_stream_callbacks(nghttp2_session_callbacks **out);
 /* The connection is closed: lets go of its exchanges. */
 void http2_stream_drop_all(struct http2_conn *c);
+/* A body has not come in time, or an answer has not gone. */
+void http2_stream_late_cb(struct deadline *d);
+
+/* http2_reply.c */
+void http2_reply_callbacks(nghttp2_session_callbacks *cb);
+/* Sends x->r.reply. 0, or an error of nghttp2. */
+int http2_submit(struct exchange *x);
+/* Starts the time in which a client must have read something of the answer. */
+void http2_watch_sending(struct exchange *x);
 #define HTTP2_FIELDS (REPLY_HEADERS + 5)
 /* The head of the answer, and the status behind it, as views of the request: how many. */
 size_t http2_head_fields(struct exchange *x, nghttp2_nv *nv);
 size_t http2_status_fields(struct exchange *x, nghttp2_nv *nv);
-/* A body has not come in time. */
-void http2_stream_late_cb(struct deadline *d);
 
 #endif

@@ -26,8 +26,8 @@ struct later {
 static atomic_int started, running, gone; /* api_start, waiting for a timer, on_gone */
 static char big[1 << 20];
 
-const struct op ops_all[1] = { { .name = "double", .path = "/" } };
-const size_t ops_count = 1;
+const struct op ops_all[2] = { { .name = "double", .path = "/" }, { .name = "large", .path = "/flow", .large = true } };
+const size_t ops_count = 2;
 
 void api_write_envelope(enum err e, struct str request_id, struct buf *out)
 {
@@ -40,6 +40,8 @@ enum api_next api_start(struct api *a, struct request *r)
 	started++;
 	request_trace_start(r);
 	r->path = str_cut(r->target, '?', &r->query);
+	if (str_eq(r->path, STR("/flow")))
+		r->op = &ops_all[1];
 	if (str_starts(r->path, STR("/early"))) {
 		step_done(request_fail_code(r, E_NOT_FOUND));
 		return API_ANSWERED;
@@ -106,6 +108,11 @@ static struct step run(struct request *r)
 {
 	struct str p = r->path;
 
+	if (r->in != NULL) { /* echo: what the client gives, the client takes */
+		r->reply.status = 200;
+		r->reply.flow = r->in;
+		return request_reply(r);
+	}
 	if (str_eq(p, STR("/big"))) {
 		r->reply.status = 200;
 		r->reply.content_type = STR("text/plain");
@@ -175,7 +182,7 @@ static const struct front_limits default_limits = { .body = 256 * 1024, .headers
 
 static void worker_up(struct worker *w, const struct front_limits *limits)
 {
-	static const struct obs_route routes[2] = { { "double", "GET" }, { "none", "none" } };
+	static const struct obs_route routes[3] = { { "double", "GET" }, { "large", "POST" }, { "none", "none" } };
 	static const char *const methods[] = { "none" };
 	struct front_config c = { .limits = *limits };
 	struct fail f = { 0 };
@@ -184,7 +191,7 @@ static void worker_up(struct worker *w, const struct front_limits *limits)
 	memset(big, 'x', sizeof big);
 	started = running = gone = 0;
 	assert_int_equal(loop_new(&w->loop), OK);
-	assert_int_equal(obs_new(&w->obs, routes, 1, methods, 1), OK);
+	assert_int_equal(obs_new(&w->obs, routes, 2, methods, 1), OK);
 	assert_int_equal(obs_worker_new(w->obs, w->loop, false, &w->obs_worker), OK);
 	assert_int_equal(front_bind("127.0.0.1:0", &c.http_fd, &w->http, &f), OK);
 	assert_int_equal(front_bind("127.0.0.1:0", &c.grpc_fd, &w->grpc, &f), OK);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 
 #include "front_double.h"
+#include "request/chunked.h"
+#include "request/flow.h"
 
 static struct worker w;
 
@@ -560,6 +562,149 @@ static void test_client_that_leaves(void **state)
 	assert_int_equal(gone, 2);
 }
 
+/* ---- bodies that stream ---------------------------------------------------------------------- */
+
+#define FLOWING (3u << 20)
+
+struct upload {
+	int fd;
+	bool chunked;
+	size_t n;
+};
+
+static char piece_at(size_t i)
+{
+	return (char)('a' + i % 23);
+}
+
+static void *upload_main(void *arg)
+{
+	const struct upload *u = arg;
+	char piece[10000], size[32];
+
+	for (size_t at = 0; at < u->n; at += sizeof piece) {
+		size_t n = u->n - at < sizeof piece ? u->n - at : sizeof piece;
+
+		for (size_t i = 0; i < n; i++)
+			piece[i] = piece_at(at + i);
+		if (u->chunked)
+			say(u->fd, size, (size_t)snprintf(size, sizeof size, "%zx\r\n", n));
+		say(u->fd, piece, n);
+		if (u->chunked)
+			say(u->fd, "\r\n", 2);
+	}
+	if (u->chunked)
+		say(u->fd, "0\r\n\r\n", 5);
+	return NULL;
+}
+
+/* Up to the empty line, byte by byte. */
+static void hear_head(int fd, char *head, size_t cap)
+{
+	size_t n = 0;
+
+	while (n < cap - 1 && readable(fd, 5000) && recv(fd, head + n, 1, 0) == 1) {
+		head[++n] = '\0';
+		if (n >= 4 && memcmp(head + n - 4, "\r\n\r\n", 4) == 0)
+			return;
+	}
+	fail_msg("no head: %.*s", (int)n, head);
+}
+
+/* Checks the pieces; how many bytes came, or -1 when the framing broke. */
+static ssize_t hear_body(int fd, bool chunked, size_t want)
+{
+	struct chunked c = { 0 };
+	static char in[65536];
+	size_t got = 0;
+
+	while (chunked || got < want) {
+		ssize_t n = readable(fd, 5000) ? recv(fd, in, sizeof in, 0) : -1;
+		struct str data = { in, n > 0 ? (size_t)n : 0 };
+		size_t at = 0, used = 0;
+		enum chunked_step step = CHUNKED_MORE;
+
+		if (n <= 0)
+			return -1;
+		while (!chunked || (step = chunked_read(&c, in + at, (size_t)n - at, &used, &data)) == CHUNKED_DATA) {
+			for (size_t i = 0; i < data.n; i++)
+				if (data.p[i] != piece_at(got + i))
+					fail_msg("byte %zu is another", got + i);
+			got += data.n;
+			at += used;
+			if (!chunked)
+				break;
+		}
+		if (step == CHUNKED_DONE)
+			return (ssize_t)got;
+		if (step == CHUNKED_BAD)
+			return -1;
+	}
+	return (ssize_t)got;
+}
+
+static void test_bodies_stream(void **state)
+{
+	struct front_limits lim = default_limits;
+	char head[1024];
+	int fd;
+
+	(void)state;
+	worker_down(&w);
+	lim.body = 0;
+	worker_up(&w, &lim);
+	fd = dial(&w.http);
+	for (int i = 0; i < 4; i++) { /* and the connection goes on */
+		struct upload u = { fd, i % 2 == 1, FLOWING + (unsigned)i };
+		pthread_t t;
+		int n = u.chunked ? snprintf(head, sizeof head, "POST /flow HTTP/1.1\r\n" H
+			"Transfer-Encoding: chunked\r\n\r\n") : snprintf(head, sizeof head,
+			"POST /flow HTTP/1.1\r\n" H "Content-Length: %zu\r\n\r\n", u.n);
+
+		say(fd, head, (size_t)n);
+		assert_int_equal(pthread_create(&t, NULL, upload_main, &u), 0);
+		hear_head(fd, head, sizeof head);
+		assert_non_null(strstr(head, u.chunked ? "transfer-encoding: chunked" : "content-length: 31457"));
+		assert_int_equal(hear_body(fd, u.chunked, u.n), (ssize_t)u.n);
+		pthread_join(t, NULL);
+		if (strstr(head, "connection: close") != NULL) { /* said before the body had come */
+			close(fd);
+			fd = dial(&w.http);
+		}
+	}
+	close(fd);
+}
+
+/* The client leaves in the middle, or breaks its chunks: its exchange ends, and nobody else's. */
+static void test_streams_that_break_off(void **state)
+{
+	static const char begun[] = "POST /flow HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n";
+	static char chunk[100006];
+	static struct answer a;
+	char head[1024];
+
+	(void)state;
+	memcpy(chunk, "1869e\r\n", 7); /* 99998 */
+	for (size_t i = 0; i < 99998; i++)
+		chunk[7 + i] = piece_at(i);
+	for (int i = 0; i < 20; i++) {
+		int fd = dial(&w.http);
+
+		say(fd, begun, sizeof begun - 1);
+		say(fd, chunk, 7 + 99998);
+		hear_head(fd, head, sizeof head);
+		if (i % 2 == 0) {
+			say(fd, "\r\nx", 3);
+			assert_int_equal(hear_body(fd, true, 0), -1); /* an end that is none */
+		}
+		close(fd);
+	}
+	ask(GET("/1"), strlen(GET("/1")), &a, false);
+	assert_int_equal(a.status, 200);
+	worker_down(&w);
+	worker_up(&w, &default_limits);
+}
+
 /* ---- limits -------------------------------------------------------------------------------- */
 
 static void repeat(char *out, const char *piece, size_t times)
@@ -789,6 +934,8 @@ int main(void)
 		cmocka_unit_test(test_keep_alive_of_1_0),
 		cmocka_unit_test(test_truncated_requests),
 		cmocka_unit_test(test_client_that_leaves),
+		cmocka_unit_test(test_bodies_stream),
+		cmocka_unit_test(test_streams_that_break_off),
 		cmocka_unit_test(test_head_too_large),
 		cmocka_unit_test(test_chunked_body_past_limit),
 		cmocka_unit_test(test_refused_body_does_not_lose_the_answer),
