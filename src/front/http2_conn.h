@@ -1,4 +1,5 @@
-/* What http2.c (sockets), http2_stream.c (streams) and http2_reply.c (answers) share: one listener, one connection. */
+/* What http2.c (sockets), http2_stream.c (streams) and http2_reply.c (answers) share: one listener, one
+ * connection. */
 #ifndef FRONT_HTTP2_CONN_H
 #define FRONT_HTTP2_CONN_H
 

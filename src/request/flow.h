@@ -55,7 +55,7 @@ void flow_fail(struct flow *f, enum err e);
 
 static inline struct str flow_held(const struct flow *f)
 {
-	return (struct str){ f->held.p + f->at, f->held.n - f->at };
+	return f->held.n > f->at ? str_n(f->held.p + f->at, f->held.n - f->at) : STR_NONE;
 }
 void flow_take(struct flow *f, size_t n);
 static inline bool flow_done(const struct flow *f)
