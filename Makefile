@@ -165,7 +165,8 @@ test-tsan: ## the tests of threads and of the data lane under ThreadSanitizer
 	@$(MAKE) -s -j$(JOBS) --no-print-directory V=tsan $(TSAN_UNIT)
 	tools/run-unit.sh $(TSAN_UNIT)
 	GW_BIN=build/tsan/bin GW_VARIANT=tsan $(PY) -m pytest -n 3 -q tests/e2e/test_first_day.py \
-	    tests/e2e/test_replicas.py tests/e2e/test_raw_http1.py tests/e2e/test_raw_http2.py tests/e2e/test_proxy.py
+	    tests/e2e/test_replicas.py tests/e2e/test_raw_http1.py tests/e2e/test_raw_http2.py tests/e2e/test_proxy.py \
+	    tests/e2e/test_tls.py tests/e2e/test_upstream_tls.py
 
 FUZZ         := $(patsubst tests/fuzz/%.c,build/fuzz/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
@@ -180,6 +181,12 @@ bench: ## compare gatewayd with HAProxy and nginx on the same cores (BENCH="--ro
 	@tools/deps.sh build test bench
 	@$(MAKE) --no-print-directory all $(B)/samplenode $(B)/mallocs.so
 	@$(PY) tests/bench/bench.py $(BENCH)
+
+.PHONY: bench-tls
+bench-tls: ## TLS handshakes and requests of gatewayd, HAProxy and nginx on one core each (BENCH="--rounds 3")
+	@tools/deps.sh build test bench
+	@$(MAKE) --no-print-directory all
+	@$(PY) tests/bench/tls.py $(BENCH)
 
 .PHONY: bench-crypto
 bench-crypto: $(B)/crypto-bench ## tokens and password hashes per second of one core, beside the bare libraries

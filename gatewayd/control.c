@@ -672,12 +672,14 @@ enum err control_reload(struct control *c, struct config *next, struct fail *f)
 	bool changed[CONFIG__COUNT] = { false };
 	enum err e;
 
-	if (c->nretired == sizeof c->retired / sizeof *c->retired)
-		return fail_set(f, E_LIMIT, "reloaded %zu times; restart to reload again", c->nretired);
 	e = config_keep_fixed(next, c->config, changed);
 	next->listen_http.bound = c->config->listen_http.bound;
 	if (e == OK)
 		e = config_resolve(next, f);
+	if (e == OK && !config_same(next, c->config) &&
+	    c->nretired == sizeof c->retired / sizeof *c->retired)
+		e = fail_set(f, E_LIMIT, "the configuration has changed %zu times; restart to change it again",
+		    c->nretired);
 	if (e == OK)
 		e = post_check(next, f);
 	if (e == OK)
@@ -685,6 +687,10 @@ enum err control_reload(struct control *c, struct config *next, struct fail *f)
 	if (e != OK)
 		return e;
 	say_fixed(changed);
+	if (config_same(next, c->config)) { /* only files that it names have changed */
+		config_free(next);
+		return OK;
+	}
 	log_configure((enum log_level)next->log_level, next->log_format == LOG_FORMAT_TEXT);
 	c->retired[c->nretired++] = c->config;
 	c->config = next;

@@ -488,6 +488,15 @@ enum err config_keep_fixed(struct config *next, const struct config *cur,
 	return OK;
 }
 
+bool config_same(const struct config *a, const struct config *b)
+{
+	for (int i = 0; i < CONFIG__COUNT; i++)
+		if (!config_value_equal(&config_keys[i], config_field((struct config *)a, i),
+		    config_field((struct config *)b, i)))
+			return false;
+	return true;
+}
+
 const char *config_kind_name(enum config_kind k)
 {
 	static const char *const names[] = {

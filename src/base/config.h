@@ -115,6 +115,9 @@ enum err config_resolve(struct config *c, struct fail *f);
 enum err config_keep_fixed(struct config *next, const struct config *cur,
     bool changed[CONFIG__COUNT]);
 
+/* Whether every key has the same value. */
+bool config_same(const struct config *a, const struct config *b);
+
 /* The table as tab-separated lines under a line of column names: key, type, default, allowed,
  * reload, help. */
 void config_dump(FILE *out);

@@ -1,7 +1,9 @@
 #include "crypto/tls_client.h"
 
 #include <gnutls/gnutls.h>
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "base/heap.h"
 #include "crypto/tls_files.h"
@@ -11,6 +13,8 @@ struct tls_client {
 	atomic_uint refs;
 	gnutls_certificate_credentials_t cred;
 	gnutls_priority_t priority;
+	pthread_mutex_t mu;  /* guards the reading of the system's authorities */
+	atomic_bool trusting; /* authorities are read; from then on nothing changes */
 };
 
 static void free_client(struct tls_client *t)
@@ -19,6 +23,7 @@ static void free_client(struct tls_client *t)
 		gnutls_certificate_free_credentials(t->cred);
 	if (t->priority != NULL)
 		gnutls_priority_deinit(t->priority);
+	pthread_mutex_destroy(&t->mu);
 	heap_free(t);
 }
 
@@ -31,13 +36,13 @@ enum err tls_client_load(const char *ca, const char *cert, const char *key, int6
 	if (t == NULL)
 		return fail_set(f, E_NOMEM, "out of memory");
 	atomic_init(&t->refs, 1);
+	atomic_init(&t->trusting, ca != NULL);
+	pthread_mutex_init(&t->mu, NULL);
 	if (gnutls_certificate_allocate_credentials(&t->cred) < 0 ||
 	    gnutls_priority_init(&t->priority, TLS_PRIORITY, NULL) < 0)
 		e = fail_set(f, E_NOMEM, "TLS: out of memory");
 	if (e == OK && ca != NULL)
 		e = tls_files_authorities(t->cred, ca, f);
-	else if (e == OK) /* none: every handshake fails for the lack of one */
-		(void)gnutls_certificate_set_x509_system_trust(t->cred);
 	if (e == OK && cert != NULL)
 		e = tls_files_pair(t->cred, cert, key, now, NULL, f);
 	if (e != OK) {
@@ -62,9 +67,22 @@ void tls_client_unref(struct tls_client *t)
 		free_client(t);
 }
 
+/* The system's authorities take 10 ms and 4 MiB: not before somebody needs them. There may be none; then
+ * every node is refused. */
+static void trust_system(struct tls_client *t)
+{
+	pthread_mutex_lock(&t->mu);
+	if (!atomic_load_explicit(&t->trusting, memory_order_relaxed))
+		(void)gnutls_certificate_set_x509_system_trust(t->cred);
+	atomic_store_explicit(&t->trusting, true, memory_order_release);
+	pthread_mutex_unlock(&t->mu);
+}
+
 int tls_client_equip(struct tls_client *t, gnutls_session_t s)
 {
 	int k = gnutls_priority_set(s, t->priority);
 
+	if (!atomic_load_explicit(&t->trusting, memory_order_acquire))
+		trust_system(t);
 	return k < 0 ? k : gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, t->cred);
 }

@@ -1,5 +1,5 @@
 /* What connections to nodes need for TLS: the authorities that nodes are held to, and the certificate that
- * the gateway shows. Immutable and reference-counted. The node's certificate must lead to one of the
+ * the gateway shows. A snapshot, reference-counted. The node's certificate must lead to one of the
  * authorities and name the host that was dialled; nothing switches that off. Any thread may use one that it
  * holds a reference of. */
 #ifndef CRYPTO_TLS_CLIENT_H
@@ -11,8 +11,9 @@
 
 struct tls_client;
 
-/* Files in PEM. ca NULL: the system's authorities; it may have none, then every node is refused. cert and
- * key NULL: no certificate is shown. Failures name the file. E_CONFIG, E_NOMEM. `now`: wall, microseconds. */
+/* Files in PEM. ca NULL: the system's authorities, which are read at the first use; there may be none, then
+ * every node is refused. cert and key NULL: no certificate is shown. Failures name the file. E_CONFIG,
+ * E_NOMEM. `now`: wall, microseconds. */
 enum err tls_client_load(const char *ca, const char *cert, const char *key, int64_t now,
     struct tls_client **out, struct fail *f);
 struct tls_client *tls_client_ref(struct tls_client *t);

@@ -24,6 +24,7 @@ struct later {
 };
 
 static atomic_int started, running, gone; /* api_start, waiting for a timer, on_gone */
+static atomic_bool hold, held; /* "/hold" keeps the worker while hold is set */
 static char big[1 << 20];
 
 const struct op ops_all[2] = { { .name = "double", .path = "/" }, { .name = "large", .path = "/flow", .large = true } };
@@ -119,6 +120,9 @@ static struct step run(struct request *r)
 		r->reply.body = str_n(big, sizeof big);
 		return request_reply(r);
 	}
+	if (str_eq(p, STR("/hold")))
+		for (held = true; hold;)
+			sched_yield();
 	if (str_eq(p, STR("/next")))
 		return wait_for(r, 0);
 	if (str_eq(p, STR("/soon")))
@@ -180,7 +184,10 @@ static const struct front_limits default_limits = { .body = 256 * 1024, .headers
 	.header_timeout_us = 300 * CLOCK_MS, .body_timeout_us = 300 * CLOCK_MS,
 	.idle_timeout_us = 10 * CLOCK_SEC };
 
-static void worker_up(struct worker *w, const struct front_limits *limits)
+/* tls (may be NULL): a reference that is taken. sndbuf: bytes that the sockets hold for a client that does
+ * not read, 0: as many as usual. */
+static void worker_up_with(struct worker *w, const struct front_limits *limits, struct tls_server *tls,
+    int sndbuf)
 {
 	static const struct obs_route routes[3] = { { "double", "GET" }, { "large", "POST" }, { "none", "none" } };
 	static const char *const methods[] = { "none" };
@@ -190,14 +197,24 @@ static void worker_up(struct worker *w, const struct front_limits *limits)
 	memset(w, 0, sizeof *w);
 	memset(big, 'x', sizeof big);
 	started = running = gone = 0;
+	hold = held = false;
 	assert_int_equal(loop_new(&w->loop), OK);
 	assert_int_equal(obs_new(&w->obs, routes, 2, methods, 1), OK);
 	assert_int_equal(obs_worker_new(w->obs, w->loop, false, &w->obs_worker), OK);
 	assert_int_equal(front_bind("127.0.0.1:0", &c.http_fd, &w->http, &f), OK);
 	assert_int_equal(front_bind("127.0.0.1:0", &c.grpc_fd, &w->grpc, &f), OK);
 	assert_int_equal(front_bind("[::1]:0", &c.admin_fd, &w->admin, &f), OK);
+	for (int i = 0; i < 3 && sndbuf > 0; i++)
+		(void)setsockopt((int[]){ c.http_fd, c.grpc_fd, c.admin_fd }[i], SOL_SOCKET, SO_SNDBUF, &sndbuf,
+		    sizeof sndbuf);
 	assert_int_equal(front_new(&c, w->loop, NULL, w->obs_worker, &w->front, &f), OK);
+	front_set_tls_take(w->front, tls);
 	assert_int_equal(pthread_create(&w->thread, NULL, worker_main, w), 0);
+}
+
+static inline void worker_up(struct worker *w, const struct front_limits *limits)
+{
+	worker_up_with(w, limits, NULL, 0);
 }
 
 static void worker_down(struct worker *w)

@@ -83,6 +83,7 @@ static void refuses_nodes(void **state)
 		{ "stranger", "ca.pem", "node.test", "issuer" },
 		{ "node", "other-ca.pem", "127.0.0.1", "issuer" },
 		{ "client-only", "ca.pem", "node.test", "purpose" },
+		{ "node", NULL, "node.test", "issuer" }, /* the system's authorities */
 	};
 
 	(void)state;
