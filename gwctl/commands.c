@@ -163,6 +163,9 @@ const struct command commands[] = {
 	{ "user", "signout", "end all sessions of a user",
 	  ARGS(OPERAND_USER("USER", TO_PATH, NULL, "id or e-mail")), CMD_DESTROYS,
 	  "DELETE", "/admin/users/{USER}/sessions", NULL, "id", rest_run },
+	{ "user", "mfa-reset", "take the second factor of a user away",
+	  ARGS(OPERAND_USER("USER", TO_PATH, NULL, "id or e-mail")), CMD_DESTROYS,
+	  "DELETE", "/admin/users/{USER}/mfa", NULL, "id", rest_run },
 
 	{ "role", "list", "list roles", ARGS(TENANT_FILTER), CMD_LIST,
 	  "GET", "/admin/roles", NULL, ROLE_COLUMNS, rest_run },

@@ -107,6 +107,34 @@ CREATE INDEX mail_due ON mail (next_attempt_at) WHERE failed_at IS NULL;
 
 CREATE INDEX mail_failed ON mail (failed_at) WHERE failed_at IS NOT NULL;
 
+CREATE TABLE mfa_challenge (
+	hash BLOB NOT NULL PRIMARY KEY, -- SHA-256 of purpose and token
+	principal BLOB NOT NULL,
+	amr TEXT NOT NULL,              -- how the first factor was given: "pwd"
+	tries INTEGER NOT NULL DEFAULT 0,
+	expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX mfa_challenge_expires ON mfa_challenge (expires_at);
+
+CREATE INDEX mfa_challenge_principal ON mfa_challenge (principal);
+
+CREATE TABLE mfa_recovery_code (
+	principal BLOB NOT NULL,
+	hash BLOB NOT NULL, -- HMAC under the master key, of user and code
+	PRIMARY KEY (principal, hash)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE mfa_totp (
+	principal BLOB NOT NULL PRIMARY KEY, -- user
+	secret BLOB,             -- sealed by the master key, bound to the user
+	pending BLOB,            -- likewise
+	confirmed_at INTEGER,    -- when `secret` was
+	last_step INTEGER NOT NULL DEFAULT -1, -- of the last code accepted: only later ones are
+	tries INTEGER NOT NULL DEFAULT 0,      -- answers since the last right one, while tries_until
+	tries_until INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE one_time_token (
 	hash BLOB NOT NULL PRIMARY KEY, -- SHA-256 of kind and token
 	kind TEXT NOT NULL CHECK (kind IN ('verify', 'reset')),

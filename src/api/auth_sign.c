@@ -7,6 +7,7 @@
 #include "api/ctl.h"
 #include "api/handlers.h"
 #include "api/new_password.h"
+#include "api/sign_in.h"
 #include "api/token_set.h"
 #include "api/user_reply.h"
 #include "base/clock.h"
@@ -118,55 +119,11 @@ static enum err find_account(struct ctl *c, struct request *r, struct str email,
 	return OK;
 }
 
-static void describe_client(struct request *r, struct session *s)
-{
-	struct str agent = request_known(r, HDR_USER_AGENT);
-
-	s->ip = request_source(r);
-	if (agent.p == NULL)
-		return;
-	agent.n = agent.n < 256 ? agent.n : 256;
-	s->user_agent = str_utf8(agent) ? agent : STR_NONE;
-}
-
-/* One sign-in in 256 deletes sessions that have been over for a month: no timer, and the work grows
- * with what makes it. A failure leaves them for the next. */
-static void sweep(struct ctl *c, struct id session, int64_t now)
-{
-	if (session.b[15] == 0)
-		(void)session_trim(c->store, now, now - 30 * 24 * 3600 * CLOCK_SEC, 4096, NULL);
-}
-
-static enum err open_session(struct ctl *c, struct request *r, const struct user *u,
-    struct str new_phc, int64_t now, struct fail *f)
-{
-	struct session_limits limits = session_limits_of(c->config);
-	struct session s = { .id = id_new(now), .principal = u->id, .amr = STR("pwd"),
-		.auth_time = now, .email = u->email };
-	char refresh[REFRESH_TOKEN_LEN];
-	struct write w;
-	enum err e;
-
-	describe_client(r, &s);
-	write_init(&w, &r->arena, now);
-	session_insert(&w, c->seal, &limits, u->phc, &s);
-	if (new_phc.p != NULL)
-		user_rehash_password(&w, u->id, u->phc, new_phc);
-	e = commit(c, r, &w, f);
-	if (e != OK)
-		return e;
-	refresh_token_make(c->seal, s.id, 0, refresh);
-	audit_event(c->audit, r, &u->id, u->email, OK);
-	sweep(c, s.id, now);
-	e = token_set_reply(c, r, &s, refresh, now, f);
-	secret_wipe(refresh, sizeof refresh);
-	return e;
-}
-
 enum err op_auth_signin(struct ctl *c, struct request *r, struct fail *f)
 {
 	char phc[PASSWORD_PHC_LEN];
 	struct signin b;
+	struct write w;
 	struct user u;
 	bool weaker = false;
 	enum err e = body_read(r, body_signin, &b, sizeof b, f);
@@ -179,9 +136,12 @@ enum err op_auth_signin(struct ctl *c, struct request *r, struct fail *f)
 		return e;
 	if (u.disabled)
 		return fail_code(f, E_INVALID_CREDENTIALS);
-	if (weaker && rehash_password(c, b.password.v, phc) != OK)
-		weaker = false; /* no time for it: it stays as it is */
-	return open_session(c, r, &u, weaker ? str_c(phc) : STR_NONE, clock_wall(), f);
+	write_init(&w, &r->arena, clock_wall());
+	if (weaker && rehash_password(c, b.password.v, phc) == OK) { /* else no time for it: it stays */
+		user_rehash_password(&w, u.id, u.phc, str_c(phc));
+		u.phc = str_c(phc);
+	}
+	return sign_in(c, r, &w, &u, u.phc, STR("pwd"), f);
 }
 
 /* ---- refresh -------------------------------------------------------------------------------- */

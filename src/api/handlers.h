@@ -34,6 +34,14 @@ enum err op_auth_password(struct ctl *c, struct request *r, struct fail *f);
 /* One page of a user's live sessions. */
 enum err session_list_reply(struct ctl *c, struct request *r, struct id user, struct fail *f);
 
+/* auth_mfa.c */
+enum err op_mfa_enroll(struct ctl *c, struct request *r, struct fail *f);
+enum err op_mfa_confirm(struct ctl *c, struct request *r, struct fail *f);
+enum err op_mfa_recovery_codes(struct ctl *c, struct request *r, struct fail *f);
+enum err op_mfa_verify(struct ctl *c, struct request *r, struct fail *f);
+enum err op_mfa_delete(struct ctl *c, struct request *r, struct fail *f);
+enum err op_user_mfa_delete(struct ctl *c, struct request *r, struct fail *f);
+
 /* auth_me.c */
 enum err op_jwks(struct ctl *c, struct request *r, struct fail *f);
 enum err op_me(struct ctl *c, struct request *r, struct fail *f);

@@ -17,6 +17,10 @@ const struct schema schemas_all[] = {
 	TAKES("RefreshRequest", body_refresh),
 	TAKES("SignoutRequest", body_signout),
 	TAKES("ChangePasswordRequest", body_change_password),
+	TAKES("MfaCode", body_mfa_code),
+	TAKES("MfaAnswer", body_mfa_verify),
+	ANSWER("TotpEnrolment", "secret:string otpauth_uri:string qr_svg:string"),
+	ANSWER("RecoveryCodes", "recovery_codes:[string]"),
 	ANSWER("SignupReply", "user:User"),
 	ANSWER("TokenSet", "access_token:string token_type:string expires_in:integer"
 	    " refresh_token:string refresh_expires_in:integer session_id:uuid user:TokenUser"),

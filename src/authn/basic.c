@@ -13,6 +13,7 @@
 #include "crypto/token.h"
 #include "iam/credential.h"
 #include "iam/email.h"
+#include "iam/mfa.h"
 #include "iam/user.h"
 
 #define PLAIN_MAX 1024    /* of a Basic credential, decoded */
@@ -89,6 +90,19 @@ static enum err verify_password(const struct login *l, struct str phc)
 	return e == E_INVALID_CREDENTIALS ? E_UNAUTHENTICATED : e;
 }
 
+/* There is no second factor in Basic: who has one cannot use it. */
+static enum err refuse_second_factor(struct attempt *t, struct id user, struct arena *a)
+{
+	struct login *l = t->data;
+	struct mfa m;
+	enum err e = mfa_read(l->store, user, a, &m, NULL);
+
+	if (e != OK || !m.confirmed)
+		return e;
+	t->reason = OBS_AUTH_REFUSED;
+	return E_UNAUTHENTICATED;
+}
+
 static enum err login_work(struct attempt *t)
 {
 	struct login *l = t->data;
@@ -104,6 +118,8 @@ static enum err login_work(struct attempt *t)
 		t->reason = OBS_AUTH_DISABLED;
 		e = E_UNAUTHENTICATED;
 	}
+	if (e == OK)
+		e = refuse_second_factor(t, u.id, &a);
 	if (e == OK)
 		l->user = u.id;
 	secret_wipe(l->plain, sizeof l->plain);

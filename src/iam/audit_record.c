@@ -103,7 +103,7 @@ void audit_record_write(struct jsonw *w, const struct audit_record *r,
 static void remove_secrets(json_t *v)
 {
 	static const char *const secrets[] = { "secret", "password", "new_password", "current_password",
-		"access_token", "refresh_token", "recovery_codes", "otpauth_uri" };
+		"access_token", "refresh_token", "recovery_codes", "otpauth_uri", "qr_svg" };
 	const char *name;
 	json_t *m;
 	size_t i;

@@ -2,6 +2,7 @@
 
 #include "base/secret.h"
 #include "crypto/digest.h"
+#include "crypto/jwt.h"
 #include "iam/write.h"
 
 #define COLUMNS \
@@ -54,6 +55,12 @@ static void token_of(const struct seal *seal, struct id id, int64_t counter,
 	digest_sha256(str_n(token, REFRESH_TOKEN_LEN - 1), hash);
 }
 
+/* Was a second factor among what the person signed in with? */
+static bool has_second_factor(struct str amr)
+{
+	return (jwt_amr_parse(amr) & (JWT_AMR_OTP | JWT_AMR_RECOVERY)) != 0;
+}
+
 void session_insert(struct write *w, const struct seal *seal, const struct session_limits *l,
     struct str phc, struct session *s)
 {
@@ -70,11 +77,13 @@ void session_insert(struct write *w, const struct seal *seal, const struct sessi
 	    "INSERT INTO session (id, principal, counter, token_hash, amr, auth_time, user_agent, ip,"
 	    " last_used_at, idle_expires_at, expires_at, created_at)"
 	    " SELECT ?, id, 0, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM user"
-	    " WHERE id = ? AND disabled = 0 AND (? IS NULL OR password_phc = ?)",
+	    " WHERE id = ? AND disabled = 0 AND (? IS NULL OR password_phc = ?) AND (? OR NOT EXISTS"
+	    " (SELECT 1 FROM mfa_totp m WHERE m.principal = user.id AND m.secret IS NOT NULL))",
 	    SV_ID(&s->id), SV_BLOB(str_n((char *)hash, sizeof hash)), SV_TEXT(s->amr),
 	    SV_INT(s->auth_time), sv_text_or_null(s->user_agent), sv_text_or_null(s->ip),
 	    SV_INT(w->now), SV_INT(s->idle_expires_at), SV_INT(s->expires_at), SV_INT(w->now),
-	    SV_ID(&s->principal), sv_text_or_null(phc), sv_text_or_null(phc));
+	    SV_ID(&s->principal), sv_text_or_null(phc), sv_text_or_null(phc),
+	    SV_INT(has_second_factor(s->amr)));
 }
 
 enum err session_read(struct store *s, enum store_level level, struct id id, struct arena *a,

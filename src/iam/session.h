@@ -44,7 +44,8 @@ struct session_limits {
 /* Adds a session (id, principal, amr, auth_time, user_agent, ip are taken) whose first token has
  * counter 0. Guard E_INVALID_CREDENTIALS: the user is there, enabled, and `phc` is still its password
  * hash (.p NULL: not looked at), so that a disable or a password change between the check and this
- * holds. Fills in the times of *s. */
+ * holds; and amr names a second factor if the user has one, so that no way in skips it. Fills in the
+ * times of *s. */
 void session_insert(struct write *w, const struct seal *seal, const struct session_limits *l,
     struct str phc, struct session *s);
 

@@ -1,6 +1,7 @@
 #include "iam/user.h"
 
 #include "iam/assignment.h"
+#include "iam/mfa.h"
 #include "iam/session.h"
 #include "iam/write.h"
 
@@ -98,6 +99,7 @@ void user_delete(struct write *w, struct id id, int64_t if_version)
 	    "DELETE FROM user WHERE id = ? AND (? = 0 OR version = ?)",
 	    SV_ID(&id), SV_INT(if_version), SV_INT(if_version));
 	session_delete_all(w, id);
+	mfa_delete(w, id);
 	assignment_delete_all(w, id);
 	assignment_guard_admin(w);
 	write_change_id(w, CHANGE_PRINCIPAL, &id);
@@ -112,6 +114,7 @@ void user_set_password(struct write *w, struct id id, struct str was, struct str
 	    SV_TEXT(phc), SV_INT(w->now), SV_INT(w->now), SV_ID(&id), sv_text_or_null(was),
 	    sv_text_or_null(was));
 	session_end_all(w, id, keep, SESSION_PASSWORD);
+	mfa_challenge_end_all(w, id);
 	write_change_id(w, CHANGE_PRINCIPAL, &id);
 }
 

@@ -53,10 +53,11 @@ struct user_patch {
  * user that is gone is E_NOT_FOUND. Disabling ends all sessions, and is E_LAST_ADMIN for the last
  * enabled platform admin. */
 void user_update(struct write *w, struct id id, int64_t if_version, const struct user_patch *p);
-/* With assignments and sessions. E_LAST_ADMIN. */
+/* With assignments, sessions and second factor. E_LAST_ADMIN. */
 void user_delete(struct write *w, struct id id, int64_t if_version);
 /* Sets the hash. was: the hash that was checked, E_INVALID_CREDENTIALS when it has changed since (.p
- * NULL: whatever was there). Ends all sessions but `keep` (NULL: all). */
+ * NULL: whatever was there). Ends all sessions but `keep` (NULL: all), and sign-ins that wait for a
+ * second factor. */
 void user_set_password(struct write *w, struct id id, struct str was, struct str phc,
     const struct id *keep);
 /* The same password under newer parameters: only while old_phc still holds; no guard. */

@@ -1,0 +1,305 @@
+/* The second factor: enrolling an authenticator, answering with it, taking it away. */
+#include <stddef.h>
+
+#include "api/audit_note.h"
+#include "api/bodies.h"
+#include "api/commit.h"
+#include "api/ctl.h"
+#include "api/handlers.h"
+#include "api/sign_in.h"
+#include "api/takeover.h"
+#include "base/clock.h"
+#include "base/rnd.h"
+#include "base/secret.h"
+#include "crypto/jwt.h"
+#include "crypto/qr.h"
+#include "iam/mfa.h"
+#include "iam/principal.h"
+#include "iam/user.h"
+#include "iam/write.h"
+
+#define RECENT (5 * 60 * CLOCK_SEC)
+#define URI_MAX 2048
+#define SVG_MAX (256u << 10)
+
+/* What a stolen session must not be enough for. */
+static enum err need_recent_signin(const struct request *r, struct fail *f)
+{
+	return clock_wall() - r->auth.auth_time <= RECENT ? OK : fail_code(f, E_RECENT_SIGNIN);
+}
+
+static enum err read_own(struct ctl *c, struct request *r, struct mfa *m, struct fail *f)
+{
+	return mfa_read(c->store, r->auth.principal->id, &r->arena, m, f);
+}
+
+/* The envelope of an error of those who set none. */
+static enum err told(struct fail *f, enum err e)
+{
+	return e == OK || (f->err != OK && f->err == e) ? e : fail_code(f, e);
+}
+
+/* ---- enrolment ------------------------------------------------------------------------------ */
+
+/* The issuer as people know it: without the scheme of its URL. */
+static struct str issuer_name(struct str issuer)
+{
+	struct str rest, scheme = str_cut(issuer, ':', &rest);
+
+	(void)scheme;
+	return rest.p != NULL && str_starts(rest, STR("//")) ? str_skip(rest, 2) : issuer;
+}
+
+static enum err enroll_reply(struct ctl *c, struct request *r,
+    const unsigned char secret[TOTP_SECRET])
+{
+	char text[TOTP_SECRET_TEXT];
+	struct buf uri, svg;
+	struct jsonw w;
+	enum err e;
+
+	buf_init(&uri, URI_MAX);
+	buf_init(&svg, SVG_MAX);
+	e = totp_uri(secret, issuer_name(c->issuer), r->auth.principal->name, &uri);
+	if (e == OK)
+		e = qr_svg(buf_str(&uri), &svg);
+	if (e == OK) {
+		totp_secret_text(secret, text);
+		w = request_json(r, 200);
+		jsonw_obj(&w);
+		jsonw_kz(&w, "secret", text);
+		jsonw_kstr(&w, "otpauth_uri", buf_str(&uri));
+		jsonw_kstr(&w, "qr_svg", buf_str(&svg));
+		jsonw_obj_end(&w);
+		secret_wipe(text, sizeof text);
+	}
+	if (uri.p != NULL)
+		secret_wipe(uri.p, uri.cap);
+	if (svg.p != NULL)
+		secret_wipe(svg.p, svg.cap);
+	buf_release(&svg);
+	buf_release(&uri);
+	return e;
+}
+
+enum err op_mfa_enroll(struct ctl *c, struct request *r, struct fail *f)
+{
+	unsigned char secret[TOTP_SECRET];
+	struct write w;
+	struct mfa m;
+	enum err e = body_none(r, f);
+
+	if (e == OK)
+		e = read_own(c, r, &m, f);
+	if (e == OK && m.confirmed)
+		e = need_recent_signin(r, f);
+	if (e != OK)
+		return e;
+	rnd_bytes(secret, sizeof secret);
+	write_init(&w, &r->arena, clock_wall());
+	e = told(f, mfa_enroll(&w, c->seal, m.user, secret));
+	if (e == OK)
+		e = commit(c, r, &w, f);
+	if (e == OK) /* after the commit, so that the audit record cannot hold it */
+		e = told(f, enroll_reply(c, r, secret));
+	secret_wipe(secret, sizeof secret);
+	return e;
+}
+
+/* Commits the write with ten new recovery codes and replies with them. */
+static enum err commit_recovery_codes(struct ctl *c, struct request *r, struct write *w,
+    struct fail *f)
+{
+	char codes[RECOVERY_CODES][RECOVERY_CODE_LEN];
+	struct jsonw j;
+	enum err e = told(f, mfa_recovery_codes(w, c->seal, r->auth.principal->id, codes));
+
+	if (e == OK)
+		e = commit(c, r, w, f);
+	if (e == OK) {
+		j = request_json(r, 200);
+		jsonw_obj(&j);
+		jsonw_key(&j, "recovery_codes");
+		jsonw_arr(&j);
+		for (int i = 0; i < RECOVERY_CODES; i++)
+			jsonw_str(&j, str_c(codes[i]));
+		jsonw_arr_end(&j);
+		jsonw_obj_end(&j);
+	}
+	secret_wipe(codes, sizeof codes);
+	return e;
+}
+
+struct mfa_code {
+	struct body_str code;
+};
+const struct body_field body_mfa_code[] = {
+	{ "code", BODY_T_STR, BODY_REQUIRED | BODY_SECRET, offsetof(struct mfa_code, code), 1, 32 },
+	{ NULL },
+};
+
+enum err op_mfa_confirm(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct mfa_code b;
+	struct write w;
+	struct mfa m;
+	enum err e = body_read(r, body_mfa_code, &b, sizeof b, f);
+
+	if (e == OK)
+		e = read_own(c, r, &m, f);
+	if (e == OK && m.confirmed)
+		e = need_recent_signin(r, f);
+	if (e != OK)
+		return e;
+	if (!m.pending)
+		return fail_set(f, E_CONFLICT, "no authenticator waits for its first code");
+	write_init(&w, &r->arena, clock_wall());
+	e = told(f, mfa_confirm(&w, c->seal, &m, b.code.v));
+	return e == OK ? commit_recovery_codes(c, r, &w, f) : e;
+}
+
+enum err op_mfa_recovery_codes(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct write w;
+	enum err e = body_none(r, f);
+
+	if (e == OK)
+		e = need_recent_signin(r, f);
+	if (e != OK)
+		return e;
+	write_init(&w, &r->arena, clock_wall());
+	return commit_recovery_codes(c, r, &w, f);
+}
+
+/* ---- answering ------------------------------------------------------------------------------ */
+
+/* Counted before it is looked at, and for good: giving up in between is no free try. */
+static enum err count(struct ctl *c, struct write *w, struct fail *f)
+{
+	enum err e = w->err != OK ? fail_code(f, w->err) : ctl_write(c, w->st, w->n, f);
+
+	if (e == E_RATE_LIMITED)
+		f->retry_after = MFA_WINDOW_MIN * 60;
+	return e;
+}
+
+struct mfa_verify {
+	struct body_str mfa_token, code, recovery_code;
+};
+const struct body_field body_mfa_verify[] = {
+	{ "mfa_token", BODY_T_STR, BODY_REQUIRED | BODY_SECRET, offsetof(struct mfa_verify, mfa_token),
+	  1, 128 },
+	{ "code", BODY_T_STR, BODY_SECRET, offsetof(struct mfa_verify, code), 1, 32 },
+	{ "recovery_code", BODY_T_STR, BODY_SECRET, offsetof(struct mfa_verify, recovery_code), 1, 64 },
+	{ NULL },
+};
+
+/* Adds what the answer uses up to the write. */
+static enum err use_answer(struct ctl *c, struct request *r, struct write *w,
+    const struct mfa_verify *b, struct id user, struct fail *f)
+{
+	struct mfa m;
+	enum err e;
+
+	if (b->recovery_code.set)
+		return told(f, mfa_use_recovery_code(w, c->seal, user, b->recovery_code.v));
+	e = mfa_read(c->store, user, &r->arena, &m, f);
+	return e == OK ? told(f, mfa_use_code(w, c->seal, &m, b->code.v)) : e;
+}
+
+static enum err answer(struct ctl *c, struct request *r, const struct mfa_verify *b,
+    const struct mfa_challenge *ch, const struct user *u, struct fail *f)
+{
+	unsigned factor = b->recovery_code.set ? JWT_AMR_RECOVERY : JWT_AMR_OTP;
+	char amr[JWT_AMR_TEXT];
+	struct write w;
+	enum err e;
+
+	write_init(&w, &r->arena, clock_wall());
+	mfa_challenge_use(&w, ch);
+	e = use_answer(c, r, &w, b, u->id, f);
+	if (e == OK)
+		e = sign_in(c, r, &w, u, STR_NONE, jwt_amr_text(jwt_amr_parse(ch->amr) | factor, amr), f);
+	if (e == E_MFA_INVALID)
+		audit_event(c->audit, r, &u->id, u->email, e);
+	return e;
+}
+
+enum err op_mfa_verify(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct mfa_challenge ch;
+	struct mfa_verify b;
+	struct write w;
+	struct user u;
+	enum err e = body_read(r, body_mfa_verify, &b, sizeof b, f);
+
+	if (e == OK && b.code.set == b.recovery_code.set)
+		e = body_invalid(f, "code", "give either it or recovery_code");
+	if (e == OK)
+		e = mfa_challenge_find(c->store, b.mfa_token.v, clock_wall(), &r->arena, &ch, f);
+	if (e != OK)
+		return e;
+	write_init(&w, &r->arena, clock_wall());
+	mfa_challenge_count(&w, &ch);
+	e = count(c, &w, f);
+	if (e == OK)
+		e = user_by_id(c->store, STORE_LINEAR, ch.user, &r->arena, &u, f);
+	return e == OK ? answer(c, r, &b, &ch, &u, f) : e;
+}
+
+/* ---- taking it away ------------------------------------------------------------------------- */
+
+static enum err count_own(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct write w;
+
+	write_init(&w, &r->arena, clock_wall());
+	mfa_count(&w, r->auth.principal->id);
+	return count(c, &w, f);
+}
+
+enum err op_mfa_delete(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct mfa_code b;
+	struct write w;
+	struct mfa m;
+	enum err e = body_read(r, body_mfa_code, &b, sizeof b, f);
+
+	if (e == OK)
+		e = need_recent_signin(r, f);
+	if (e == OK)
+		e = read_own(c, r, &m, f);
+	if (e == OK && !m.confirmed)
+		e = fail_set(f, E_NOT_FOUND, "there is no authenticator");
+	if (e == OK)
+		e = count_own(c, r, f);
+	if (e != OK)
+		return e;
+	write_init(&w, &r->arena, clock_wall());
+	e = told(f, mfa_use_code(&w, c->seal, &m, b.code.v));
+	if (e != OK)
+		return e;
+	mfa_delete(&w, m.user);
+	return commit(c, r, &w, f);
+}
+
+/* For a user that has lost authenticator and recovery codes. Whoever does it could sign in with the
+ * password alone from then on. */
+enum err op_user_mfa_delete(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct write w;
+	struct user u;
+	struct id id;
+	enum err e;
+
+	if (!id_parse(r->param[0], &id))
+		return fail_set(f, E_NOT_FOUND, "there is no such user");
+	e = user_by_id(c->store, STORE_LINEAR, id, &r->arena, &u, f);
+	if (e == OK)
+		e = refuse_takeover(c, r, u.id, f);
+	if (e != OK)
+		return e;
+	write_init(&w, &r->arena, clock_wall());
+	mfa_delete(&w, u.id);
+	return commit(c, r, &w, f);
+}

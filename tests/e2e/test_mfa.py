@@ -1,0 +1,193 @@
+"""The second factor: enrolling, signing in with it, what must not get past it, and that whatever is
+accepted once is accepted once on two replicas."""
+import base64
+import concurrent.futures
+import hashlib
+import hmac
+import struct
+import threading
+import time
+
+import pytest
+
+EMAIL, PASSWORD = "bo@example.test", "plenty of salt in the sea"
+
+
+def totp(secret, ahead=0):
+    """RFC 6238, on its own: not by the code under test."""
+    step = int(time.time()) // 30 + ahead
+    mac = hmac.new(base64.b32decode(secret), struct.pack(">Q", step), hashlib.sha1).digest()
+    at = mac[19] & 15
+    return f"{(struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 10**6:06d}"
+
+
+def wrong(secret):
+    good = {totp(secret, a) for a in (-2, -1, 0, 1, 2)}
+    return next(c for c in (f"{i:06d}" for i in range(10)) if c not in good)
+
+
+class Person:
+    """A user with an authenticator, confirmed by the code of the step before this one: the ones of
+    this step and the next are left for tests."""
+
+    def __init__(self, gw, email=EMAIL):
+        self.gw, self.email = gw, email
+        self.root = gw.signin()["access_token"]
+        self.id = gw.admin("POST", "/admin/users", self.root, {"email": email, "password": PASSWORD})["id"]
+        self.token = gw.signin(email, PASSWORD)["access_token"]
+        self.enrolment = self.post("totp/enroll").json()
+        self.secret = self.enrolment["secret"]
+        r = self.post("totp/confirm", {"code": totp(self.secret, -1)})
+        assert r.status_code == 200, r.text
+        self.codes = r.json()["recovery_codes"]
+
+    def post(self, path, body=None, token=None):
+        return self.gw.call("POST", f"/v1/auth/mfa/{path}", token=token or self.token, json=body or {})
+
+    def signin(self, replica=0):
+        return self.gw.call("POST", "/v1/auth/signin", replica=replica, timeout=60,
+                            json={"email": self.email, "password": PASSWORD})
+
+    def challenge(self, replica=0):
+        r = self.signin(replica)
+        assert (r.status_code, r.json()["code"]) == (401, "mfa_required"), r.text
+        assert sorted(r.json()["details"]["methods"]) == ["recovery_code", "totp"]
+        return r.json()["details"]["mfa_token"]
+
+    def verify(self, challenge, replica=0, **answer):
+        return self.gw.call("POST", "/v1/auth/mfa/verify", replica=replica, timeout=60,
+                            json={"mfa_token": challenge, **answer})
+
+
+def amr(gw, tokens):
+    return gw.call("GET", "/v1/me", token=tokens["access_token"]).json()["auth"]["amr"]
+
+
+def is_invalid(r):
+    return (r.status_code, r.json()["code"]) == (401, "mfa_invalid")
+
+
+@pytest.fixture
+def gw(gateway):
+    return gateway(config={"auth.allow_basic_without_tls": True})
+
+
+@pytest.fixture
+def bo(gw):
+    return Person(gw)
+
+
+def test_sign_in_with_an_authenticator(gw, bo):
+    assert bo.enrolment["otpauth_uri"].startswith("otpauth://totp/gateway.test:bo%40example.test?")
+    assert f"secret={bo.secret}" in bo.enrolment["otpauth_uri"]
+    assert bo.enrolment["qr_svg"].startswith("<svg ") and len(base64.b32decode(bo.secret)) == 20
+    assert len(set(bo.codes)) == 10
+    code, challenge = totp(bo.secret), bo.challenge()
+    r = bo.verify(challenge, code=code)
+    assert r.status_code == 200, r.text
+    assert amr(gw, r.json()) == ["pwd", "otp"] and r.json()["user"]["id"] == bo.id
+    assert is_invalid(bo.verify(challenge, code=totp(bo.secret, 1)))  # the challenge is used up
+    assert is_invalid(bo.verify(bo.challenge(), code=code))  # and so is the code
+
+
+def test_a_recovery_code_works_once(gw, bo):
+    r = bo.verify(bo.challenge(), recovery_code=bo.codes[3].upper())
+    assert r.status_code == 200 and amr(gw, r.json()) == ["pwd", "rcv"]
+    assert is_invalid(bo.verify(bo.challenge(), recovery_code=bo.codes[3]))
+    r = bo.post("recovery-codes", token=r.json()["access_token"])
+    assert r.status_code == 200 and not set(r.json()["recovery_codes"]) & set(bo.codes)
+    assert is_invalid(bo.verify(bo.challenge(), recovery_code=bo.codes[4]))  # replaced
+    assert bo.verify(bo.challenge(), recovery_code=r.json()["recovery_codes"][0]).status_code == 200
+
+
+def test_five_wrong_answers_end_a_challenge(bo):
+    challenge = bo.challenge()
+    for _ in range(5):
+        assert is_invalid(bo.verify(challenge, code=wrong(bo.secret)))
+    assert is_invalid(bo.verify(challenge, code=totp(bo.secret)))
+    assert bo.verify(bo.challenge(), code=totp(bo.secret)).status_code == 200
+
+
+def test_many_challenges_are_no_way_to_guess_more(bo):
+    for _ in range(4):
+        challenge = bo.challenge()
+        for _ in range(5):
+            assert is_invalid(bo.verify(challenge, code=wrong(bo.secret)))
+    r = bo.verify(bo.challenge(), code=totp(bo.secret))
+    assert (r.status_code, r.json()["code"]) == (429, "rate_limited") and int(r.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("answer", [{}, {"code": "123456", "recovery_code": "aaaaa-aaaaa"}, {"code": ""}])
+def test_an_answer_is_one_code(bo, answer):
+    assert bo.verify(bo.challenge(), **answer).status_code == 400
+
+
+def test_nothing_skips_it(gw, bo):
+    basic = {"authorization": "Basic " + base64.b64encode(f"{EMAIL}:{PASSWORD}".encode()).decode()}
+    wrong_password = {"authorization": "Basic " + base64.b64encode(f"{EMAIL}:wrong".encode()).decode()}
+    answers = [gw.call("GET", "/v1/me", headers=h) for h in (basic, wrong_password)]
+    assert [r.status_code for r in answers] == [401, 401]
+    assert answers[0].json()["code"] == answers[1].json()["code"]
+    # a changed password ends what waits for the second factor, and asks for it again
+    challenge = bo.challenge()
+    gw.admin("PUT", f"/admin/users/{bo.id}/password", bo.root, {"password": "another sea, more salt"})
+    assert is_invalid(bo.verify(challenge, code=totp(bo.secret)))
+    r = gw.call("POST", "/v1/auth/signin", json={"email": EMAIL, "password": "another sea, more salt"})
+    assert r.json()["code"] == "mfa_required"
+
+
+def test_a_disabled_user_cannot_finish(gw, bo):
+    challenge = bo.challenge()
+    gw.admin("PATCH", f"/admin/users/{bo.id}", bo.root, {"disabled": True})
+    r = bo.verify(challenge, code=totp(bo.secret))
+    assert (r.status_code, r.json()["code"]) == (401, "invalid_credentials")
+
+
+def test_an_unconfirmed_authenticator_asks_for_nothing(gw):
+    root = gw.signin()["access_token"]
+    secret = gw.call("POST", "/v1/auth/mfa/totp/enroll", token=root, json={}).json()["secret"]
+    confirm = lambda code: gw.call("POST", "/v1/auth/mfa/totp/confirm", token=root, json={"code": code})
+    assert is_invalid(confirm(wrong(secret)))
+    gw.signin()
+    assert confirm(totp(secret)).status_code == 200
+    assert confirm(totp(secret, 1)).status_code == 409
+
+
+def test_removing_it_takes_a_code(gw, bo):
+    remove = lambda code: gw.call("DELETE", "/v1/auth/mfa/totp", token=bo.token, json={"code": code})
+    assert is_invalid(remove(wrong(bo.secret)))
+    assert remove(totp(bo.secret)).status_code == 204
+    assert bo.signin().status_code == 200
+    assert remove(totp(bo.secret, 1)).status_code == 404
+
+
+def test_an_administrator_resets_it(gw, bo):
+    path = f"/admin/users/{bo.id}/mfa"
+    assert gw.call("DELETE", path, token=bo.token, listener="admin").status_code == 403
+    gw.admin("DELETE", path, bo.root)
+    assert bo.signin().status_code == 200
+
+
+def test_no_secret_is_in_audit_log_or_output(gw, bo):
+    told = gw.call("GET", "/admin/audit", token=bo.root, listener="admin").text + gw.replicas[0].process.output()
+    assert "auth.mfa.totp.confirm" in told
+    assert not [s for s in (bo.secret, *bo.codes) if s in told]
+
+
+def test_of_many_answers_at_once_one_wins(gateway, rqlite3):
+    gw = gateway(store="rqlite", rqlite=rqlite3, replicas=2)
+    bo = Person(gw)
+
+    def together(challenges, answer):
+        barrier = threading.Barrier(len(challenges))
+
+        def one(i):
+            barrier.wait()
+            return bo.verify(challenges[i], replica=i % 2, **answer)
+        with concurrent.futures.ThreadPoolExecutor(len(challenges)) as pool:
+            answers = list(pool.map(one, range(len(challenges))))
+        assert sorted(r.status_code for r in answers) == [200] + [401] * (len(challenges) - 1), \
+            [r.text for r in answers]
+    for code in bo.codes[:5]:
+        together([bo.challenge(i % 2) for i in range(8)], {"recovery_code": code})
+    together([bo.challenge(i % 2) for i in range(8)], {"code": totp(bo.secret, 1)})
