@@ -441,13 +441,15 @@ static enum err open_store(struct control *c, bool check, struct fail *f)
 	return e;
 }
 
-/* Beside the SQLite file when no key is configured; with rqlite replicas share it, so it must be. */
+/* Beside the SQLite file when no key is configured; with rqlite replicas share it, so it must be. A
+ * store that was sealed already needs the key that it was sealed with: another one is not made. */
 static enum err open_seal(struct control *c, bool check, struct fail *f)
 {
 	const struct secret *key = &c->config->auth_master_key;
 	const char *file = c->config->store_url + strlen("sqlite:");
 	const char *slash = strrchr(file, '/');
 	char path[4096], value[128] = "";
+	bool sealed = true;
 	enum err e;
 
 	if (key->n == 0 && store_is_rqlite(c->store))
@@ -460,7 +462,9 @@ static enum err open_seal(struct control *c, bool check, struct fail *f)
 		memcpy(value, key->p, key->n);
 	snprintf(path, sizeof path, "%.*smaster.key", slash != NULL ? (int)(slash - file + 1) : 0,
 	    file);
-	e = seal_load(value, path, !check, &c->seal, f);
+	e = check ? OK : signing_key_any(c->store, &sealed, f);
+	if (e == OK)
+		e = seal_load(value, path, !sealed, &c->seal, f);
 	secret_wipe(value, sizeof value);
 	return e;
 }

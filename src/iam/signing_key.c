@@ -88,6 +88,21 @@ static enum err has_active(struct store *s, struct arena *a, bool *yes, struct f
 	return e;
 }
 
+enum err signing_key_any(struct store *s, bool *any, struct fail *f)
+{
+	struct store_stmt q = STMT("SELECT 1 FROM signing_key LIMIT 1");
+	struct store_rows rows;
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, 4096);
+	e = store_read(s, STORE_LINEAR, &q, 1, &a, &rows, f);
+	if (e == OK)
+		*any = rows.nrows > 0;
+	arena_release(&a);
+	return e;
+}
+
 enum err iam_signing_key_ensure(struct store *s, const struct seal *seal, int64_t now, struct fail *f)
 {
 	struct arena a;

@@ -22,6 +22,8 @@ struct signing_key {
 	int64_t version, created_at, updated_at;
 };
 
+/* Whether the store holds keys of any state: then it was sealed with a master key already. */
+enum err signing_key_any(struct store *s, bool *any, struct fail *f);
 /* Makes an active and a next key when there is no active one. Two replicas that start at once end
  * with the keys of one of them. */
 enum err iam_signing_key_ensure(struct store *s, const struct seal *seal, int64_t now,

@@ -2,6 +2,7 @@
 #include <jansson.h>
 
 #include "base/heap.h"
+#include "base/log.h"
 #include "request/request.h"
 
 static const struct step made = { 1 };
@@ -98,9 +99,26 @@ static void error_headers(struct request *r, const struct fail *f)
 		(void)reply_header(r, STR("retry-after"), str_c(text));
 }
 
-void reply_set_fail(struct request *r, const struct fail *f)
+/* What the store says, and what went wrong inside, names files, hosts and statements of ours. */
+static bool is_for_the_log(enum err e)
 {
-	const struct err_info *info = err_info(f->err);
+	return e == E_STORE_UNAVAILABLE || e == E_STORE_UNKNOWN || e == E_INTERNAL;
+}
+
+/* The fail as the caller may see it; its text goes to the log where the caller gets another one. */
+static struct fail published(const struct request *r, const struct fail *f)
+{
+	if (!is_for_the_log(f->err) || f->text[0] == '\0')
+		return *f;
+	log_warn("a request failed", LOG_S("correlation_id", r->correlation_id),
+	    LOG_Z("code", err_code(f->err)), LOG_Z("error", f->text));
+	return (struct fail){ .err = f->err, .retry_after = f->retry_after };
+}
+
+void reply_set_fail(struct request *r, const struct fail *inner)
+{
+	const struct err_info *info = err_info(inner->err);
+	const struct fail public = published(r, inner), *f = &public;
 
 	assert(f->err != OK);
 	buf_clear(&r->reply.buf);

@@ -1,10 +1,12 @@
 """The main job from outside, on real parts: sign up, be given a role, send a command, ask a query, be
 put out again."""
+import sqlite3
 import uuid
 
 import pytest
 
-from harness.gateway import wait_for
+from harness.gateway import ADMIN_EMAIL, ADMIN_PASSWORD, wait_for
+from harness.wait import until
 
 PASSWORD = "plenty of salt in the sea"
 
@@ -175,3 +177,36 @@ def test_probes_and_metrics(house):
     assert 'gateway_requests_total{route="health",method="GET",code="200"}' in text
     assert "acme" not in text and house.user["id"] not in text
     assert house.call("GET", "/metrics").status_code == 404  # not on the public listener
+
+
+def test_a_lost_master_key_is_not_replaced(gateway):
+    """Another key would open nothing of the store, and stand where the right one is to be restored."""
+    gw = gateway()
+    replica, key = gw.replicas[0], gw.directory / "master.key"
+    assert replica.stop() == 0
+    kept = key.read_text()
+    key.unlink()
+    replica.process.start()
+    until(lambda: not replica.process.alive(), 20, "gatewayd to give up")
+    assert "master.key does not exist" in replica.process.output()
+    assert not key.exists()
+    gw.write("master.key", kept)
+    replica.start()
+
+
+def test_what_the_store_says_is_for_the_log(gateway):
+    """The name of the database is no business of somebody who signs in."""
+    gw = gateway(config={"store.timeout": "1s"})
+    body = {"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD}
+    other = sqlite3.connect(gw.directory / "gateway.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # the gateway cannot write now
+    r = gw.call("POST", "/v1/auth/signin", json=body)
+    problem = gw.call("POST", "/v1/auth/signin", json=body, headers={"accept": "application/problem+json"})
+    other.execute("ROLLBACK")
+    other.close()
+    assert (r.status_code, r.json()["code"]) == (503, "store_unavailable")
+    assert r.headers["retry-after"]
+    assert "gateway.db" not in r.text and "gateway.db" not in problem.text
+    told = [e for e in gw.replicas[0].log() if e.get("correlation_id") == r.headers["x-correlation-id"] and "error" in e]
+    assert "gateway.db" in told[0]["error"]
+    assert gw.call("POST", "/v1/auth/signin", json=body).status_code == 200
