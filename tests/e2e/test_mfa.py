@@ -4,6 +4,7 @@ import base64
 import concurrent.futures
 import hashlib
 import hmac
+import sqlite3
 import struct
 import threading
 import time
@@ -159,6 +160,30 @@ def test_removing_it_takes_a_code(gw, bo):
     assert remove(totp(bo.secret)).status_code == 204
     assert bo.signin().status_code == 200
     assert remove(totp(bo.secret, 1)).status_code == 404
+
+
+def change(gw, sql):
+    """Straight in the store: what only time would do."""
+    with sqlite3.connect(gw.store_url.removeprefix("sqlite:"), timeout=10) as db:
+        assert db.execute(sql).rowcount > 0
+    db.close()
+
+
+def test_a_challenge_expires(gw, bo):
+    challenge = bo.challenge()
+    change(gw, "UPDATE mfa_challenge SET expires_at = expires_at - 300000000")
+    assert is_invalid(bo.verify(challenge, code=totp(bo.secret)))
+
+
+def test_changes_need_a_recent_sign_in(gw, bo):
+    tokens = bo.verify(bo.challenge(), code=totp(bo.secret)).json()
+    change(gw, "UPDATE session SET auth_time = auth_time - 301000000")
+    r = gw.call("POST", "/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
+    old = r.json()["access_token"]
+    answers = [bo.post("totp/enroll", token=old), bo.post("recovery-codes", token=old),
+               gw.call("DELETE", "/v1/auth/mfa/totp", token=old, json={"code": totp(bo.secret, 1)})]
+    assert [(r.status_code, r.json()["code"]) for r in answers] == [(403, "recent_signin_required")] * 3
+    assert bo.post("totp/enroll", token=tokens["access_token"]).status_code == 200
 
 
 def test_an_administrator_resets_it(gw, bo):
