@@ -1,15 +1,14 @@
 #include "obs/obs.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/jsonw.h"
 #include "base/log.h"
+#include "obs/log_thread.h"
 #include "obs/process.h"
 
 #define LOG_GATHER 32768
@@ -31,6 +30,7 @@ struct route_counters {
 };
 
 struct obs {
+	struct log_thread *log;
 	const struct obs_route *routes;
 	size_t nroutes; /* without the last one, for no operation */
 	const char *const *methods;
@@ -45,7 +45,8 @@ struct obs_worker {
 	struct obs_worker *next;
 	struct loop *loop;
 	bool access_log;
-	struct buf log;
+	struct log_page pages[2]; /* one is filled while the other is written */
+	unsigned filling;
 	struct loop_timer flush;
 	counter routing_miss[3], limited[8], tls[OBS_TLS__COUNT];
 	counter *auth_failures; /* nmethods * OBS_AUTH__COUNT */
@@ -71,6 +72,10 @@ enum err obs_new(struct obs **out, const struct obs_route *routes, size_t n,
 
 	if (o == NULL)
 		return E_NOMEM;
+	if (log_thread_new(&o->log) != OK) {
+		heap_free(o);
+		return E_NOMEM;
+	}
 	o->routes = routes;
 	o->nroutes = n;
 	o->methods = auth_methods;
@@ -86,6 +91,7 @@ void obs_free(struct obs *o)
 	if (o == NULL)
 		return;
 	assert(o->workers == NULL);
+	log_thread_free(o->log);
 	pthread_mutex_destroy(&o->mu);
 	heap_free(o);
 }
@@ -110,7 +116,8 @@ enum err obs_worker_new(struct obs *o, struct loop *loop, bool access_log, struc
 	w->loop = loop;
 	w->access_log = access_log;
 	w->flush.cb = flush_cb;
-	buf_init(&w->log, LOG_MAX);
+	for (int i = 0; i < 2; i++)
+		buf_init(&w->pages[i].text, LOG_MAX);
 	pthread_mutex_lock(&o->mu);
 	w->next = o->workers;
 	o->workers = w;
@@ -125,34 +132,37 @@ void obs_worker_free(struct obs_worker *w)
 
 	if (w == NULL)
 		return;
-	obs_worker_flush(w);
+	for (int i = 0; i < 2; i++) { /* the second page may have had to wait for the first */
+		obs_worker_flush(w);
+		log_thread_settle(w->obs->log);
+	}
 	pthread_mutex_lock(&w->obs->mu);
 	for (p = &w->obs->workers; *p != w; p = &(*p)->next)
 		;
 	*p = w->next;
 	pthread_mutex_unlock(&w->obs->mu);
 	loop_timer_clear(w->loop, &w->flush);
-	buf_release(&w->log);
+	for (int i = 0; i < 2; i++)
+		buf_release(&w->pages[i].text);
 	heap_free(w->auth_failures);
 	heap_free(w);
 }
 
-/* Whole lines, in order; what the other end does not take is lost rather than waited for. */
+/* While the other page is still being written this one is filled on; lines that don't fit any more are lost
+ * rather than waited for. */
 void obs_worker_flush(struct obs_worker *w)
 {
-	size_t done = 0;
+	struct log_page *full = &w->pages[w->filling], *other = &w->pages[!w->filling];
 
 	loop_timer_clear(w->loop, &w->flush);
-	while (done < w->log.n) {
-		ssize_t k = write(STDERR_FILENO, w->log.p + done, w->log.n - done);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			break;
-		done += (size_t)k;
+	if (full->text.n == 0)
+		return;
+	if (atomic_load_explicit(&other->away, memory_order_acquire)) {
+		(void)loop_timer_set(w->loop, &w->flush, LOG_DELAY);
+		return;
 	}
-	buf_clear(&w->log);
+	w->filling = !w->filling;
+	log_thread_write(w->obs->log, full);
 }
 
 static size_t status_slot(int status)
@@ -196,7 +206,7 @@ static struct str log_time(int64_t wall)
 
 static void log_request(struct obs_worker *w, const struct obs_request *r)
 {
-	struct buf *b = &w->log;
+	struct buf *b = &w->pages[w->filling].text;
 	size_t before = b->n;
 
 	buf_addz(b, "{\"time\":\"");
@@ -242,7 +252,7 @@ void obs_request_end(struct obs_worker *w, const struct obs_request *r)
 	if (!w->access_log || !log_enabled(LOG_INFO))
 		return;
 	log_request(w, r);
-	if (w->log.n >= LOG_GATHER)
+	if (w->pages[w->filling].text.n >= LOG_GATHER)
 		obs_worker_flush(w);
 	else if (!loop_timer_armed(&w->flush))
 		(void)loop_timer_set(w->loop, &w->flush, LOG_DELAY);

@@ -27,7 +27,7 @@ struct obs_route {
 enum err obs_new(struct obs **out, const struct obs_route *routes, size_t n,
     const char *const *auth_methods, size_t nmethods);
 void obs_free(struct obs *o);
-/* Before the worker runs. The access log is gathered and written when 32 KiB are there or 100 ms
+/* Before the worker runs. The access log is gathered and given to its thread when 32 KiB are there or 100 ms
  * have passed (a timer of `loop`), and at obs_worker_flush. */
 enum err obs_worker_new(struct obs *o, struct loop *loop, bool access_log, struct obs_worker **out);
 void obs_worker_flush(struct obs_worker *w);
