@@ -52,7 +52,7 @@ struct control {
 	struct feed *feed;
 	struct post post;
 	int64_t loaded_seq; /* of the feed, before the first snapshots were read */
-	_Atomic bool fresh, draining, basic_without_tls;
+	_Atomic bool fresh, draining, basic_without_tls, verified_only;
 
 	pthread_mutex_t mu; /* guards the snapshots below */
 	struct keyring *keys;
@@ -407,6 +407,11 @@ const _Atomic bool *control_basic_without_tls(const struct control *c)
 	return &c->basic_without_tls;
 }
 
+const _Atomic bool *control_verified_only(const struct control *c)
+{
+	return &c->verified_only;
+}
+
 void control_drain(struct control *c)
 {
 	atomic_store(&c->draining, true);
@@ -584,6 +589,7 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 	c->config = config;
 	c->ctl.replica = id_new(clock_wall());
 	atomic_store(&c->basic_without_tls, config->auth_allow_basic_without_tls);
+	atomic_store(&c->verified_only, config->auth_signup == SIGNUP_VERIFY);
 	pthread_mutex_init(&c->mu, NULL);
 	pthread_mutex_init(&c->publish_mu, NULL);
 	pthread_mutex_init(&c->stop_mu, NULL);
@@ -700,5 +706,6 @@ enum err control_reload(struct control *c, struct config *next, struct fail *f)
 	c->config = next;
 	atomic_store(&c->ctl.config, next);
 	atomic_store(&c->basic_without_tls, next->auth_allow_basic_without_tls);
+	atomic_store(&c->verified_only, next->auth_signup == SIGNUP_VERIFY);
 	return OK;
 }

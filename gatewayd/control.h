@@ -37,6 +37,8 @@ const _Atomic bool *control_fresh(const struct control *c);
 const _Atomic bool *control_draining(const struct control *c);
 /* auth.allow_basic_without_tls, as SIGHUP last set it. */
 const _Atomic bool *control_basic_without_tls(const struct control *c);
+/* auth.signup is verify, likewise. */
+const _Atomic bool *control_verified_only(const struct control *c);
 /* Borrowed, for worker_new on the main thread before the feed starts. */
 void control_snapshots(struct control *c, struct worker_snapshots *s);
 

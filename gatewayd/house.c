@@ -98,6 +98,7 @@ static enum err make_worker(struct house *h, size_t i, struct fail *f)
 		.state_fresh = control_fresh(h->control),
 		.draining = control_draining(h->control),
 		.basic_without_tls = control_basic_without_tls(h->control),
+		.verified_only = control_verified_only(h->control),
 	};
 	enum err e = sockets_for(h, i, fds, f);
 

@@ -67,6 +67,7 @@ static enum err new_authn(struct worker *w, const struct worker_config *c)
 		.issuer = c->ctl->issuer,
 		.audience = c->ctl->audience,
 		.basic_without_tls = c->basic_without_tls,
+		.verified_only = c->verified_only,
 		.max_tokens = TOKENS_MAX,
 		.loop = w->loop,
 		.obs = w->obs,

@@ -36,7 +36,7 @@ struct worker_config {
 	struct pool *lane;
 	struct store *store;
 	struct seal *seal;
-	const _Atomic bool *state_fresh, *draining, *basic_without_tls;
+	const _Atomic bool *state_fresh, *draining, *basic_without_tls, *verified_only;
 	int http_fd, grpc_fd, admin_fd; /* taken */
 	struct crew *http_crew, *grpc_crew; /* outlive the workers */
 };

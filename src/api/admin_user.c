@@ -14,6 +14,7 @@
 #include "api/user_reply.h"
 #include "base/clock.h"
 #include "iam/email.h"
+#include "iam/one_time.h"
 #include "iam/principal.h"
 #include "iam/session.h"
 #include "iam/user.h"
@@ -276,6 +277,7 @@ enum err op_user_password(struct ctl *c, struct request *r, struct fail *f)
 		return e;
 	write_init(&w, &r->arena, clock_wall());
 	user_set_password(&w, u.id, STR_NONE, str_c(phc), NULL);
+	one_time_end_all(&w, u.id);
 	return commit(c, r, &w, f);
 }
 

@@ -5,10 +5,13 @@
 #include "api/commit.h"
 #include "api/ctl.h"
 #include "api/handlers.h"
+#include "api/letters.h"
+#include "api/links.h"
 #include "api/new_password.h"
 #include "api/page.h"
 #include "api/user_reply.h"
 #include "base/clock.h"
+#include "iam/one_time.h"
 #include "iam/principal.h"
 #include "iam/session.h"
 #include "iam/user.h"
@@ -86,5 +89,10 @@ enum err op_auth_password(struct ctl *c, struct request *r, struct fail *f)
 		return e;
 	write_init(&w, &r->arena, clock_wall());
 	user_set_password(&w, user, u.phc, str_c(phc), r->auth.has_session ? &r->auth.session : NULL);
-	return commit(c, r, &w, f);
+	one_time_end_all(&w, user);
+	links_password_changed(c, &w, &u);
+	e = commit(c, r, &w, f);
+	if (e == OK)
+		letters_poke(c);
+	return e;
 }

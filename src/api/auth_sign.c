@@ -8,6 +8,7 @@
 #include "api/handlers.h"
 #include "api/new_password.h"
 #include "api/sign_in.h"
+#include "api/signup.h"
 #include "api/token_set.h"
 #include "api/user_reply.h"
 #include "base/clock.h"
@@ -36,19 +37,6 @@ const struct body_field body_signup[] = {
 	{ NULL },
 };
 
-static enum err signup_allowed(struct ctl *c, struct fail *f)
-{
-	switch ((enum config_signup)c->config->auth_signup) {
-	case SIGNUP_OPEN:
-		return OK;
-	case SIGNUP_VERIFY:
-		return fail_set(f, E_NOT_READY, "sign-up must be verified by mail, and mail is not set up");
-	case SIGNUP_OFF:
-		break;
-	}
-	return fail_code(f, E_SIGNUP_OFF);
-}
-
 enum err op_auth_signup(struct ctl *c, struct request *r, struct fail *f)
 {
 	char phc[PASSWORD_PHC_LEN];
@@ -58,7 +46,8 @@ enum err op_auth_signup(struct ctl *c, struct request *r, struct fail *f)
 	struct str fold;
 	struct write w;
 	struct jsonw j;
-	enum err e = signup_allowed(c, f);
+	int mode = c->config->auth_signup;
+	enum err e = mode == SIGNUP_OFF ? fail_code(f, E_SIGNUP_OFF) : OK;
 
 	if (e == OK)
 		e = body_read(r, body_signup, &b, sizeof b, f);
@@ -73,6 +62,8 @@ enum err op_auth_signup(struct ctl *c, struct request *r, struct fail *f)
 	u.email = b.email.v;
 	u.display_name = b.display_name.v;
 	u.phc = str_c(phc);
+	if (mode == SIGNUP_VERIFY)
+		return signup_verified(c, r, &u, b.password.v, fold, f);
 	write_init(&w, &r->arena, now);
 	user_insert(&w, &u, fold);
 	e = commit(c, r, &w, f);
@@ -134,7 +125,7 @@ enum err op_auth_signin(struct ctl *c, struct request *r, struct fail *f)
 		e = password_check(c, b.password.v, u.phc, &weaker, f);
 	if (e != OK)
 		return e;
-	if (u.disabled)
+	if (u.disabled || (c->config->auth_signup == SIGNUP_VERIFY && user_awaits_link(&u)))
 		return fail_code(f, E_INVALID_CREDENTIALS);
 	write_init(&w, &r->arena, clock_wall());
 	if (weaker && rehash_password(c, b.password.v, phc) == OK) { /* else no time for it: it stays */

@@ -27,6 +27,11 @@ enum err op_auth_signin(struct ctl *c, struct request *r, struct fail *f);
 enum err op_auth_refresh(struct ctl *c, struct request *r, struct fail *f);
 enum err op_auth_signout(struct ctl *c, struct request *r, struct fail *f);
 
+/* auth_mail.c */
+enum err op_auth_verify(struct ctl *c, struct request *r, struct fail *f);
+enum err op_auth_forgot(struct ctl *c, struct request *r, struct fail *f);
+enum err op_auth_reset(struct ctl *c, struct request *r, struct fail *f);
+
 /* auth_session.c */
 enum err op_auth_sessions(struct ctl *c, struct request *r, struct fail *f);
 enum err op_auth_session_end(struct ctl *c, struct request *r, struct fail *f);

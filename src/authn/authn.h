@@ -26,6 +26,7 @@ struct store;
 struct authn_config {
 	struct str issuer, audience; /* live as long as the authn */
 	const _Atomic bool *basic_without_tls; /* any thread writes; NULL: never */
+	const _Atomic bool *verified_only; /* auth.signup is verify: user_awaits_link; NULL: never */
 	int64_t leeway_us; /* clock skew for iat, nbf of external tokens; 0 for ours */
 	size_t max_tokens; /* verified tokens, and verified credentials, that are remembered */
 	struct loop *loop;

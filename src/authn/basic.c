@@ -53,6 +53,7 @@ struct login {
 	struct store *store;
 	struct hasher *hasher;
 	int64_t now;
+	bool verified_only;
 	struct id user;
 	size_t email, password; /* lengths; they lie in `plain` with a colon between them */
 	char plain[PLAIN_MAX];
@@ -114,7 +115,7 @@ static enum err login_work(struct attempt *t)
 	e = find_user(l, &a, &u);
 	if (e == OK)
 		e = verify_password(l, u.phc);
-	if (e == OK && u.disabled) {
+	if (e == OK && (u.disabled || (l->verified_only && user_awaits_link(&u)))) {
 		t->reason = OBS_AUTH_DISABLED;
 		e = E_UNAUTHENTICATED;
 	}
@@ -144,6 +145,8 @@ static enum err check_user(struct attempt *t, struct login *l)
 	l->store = c->store;
 	l->hasher = c->hasher;
 	l->now = loop_wall(c->loop);
+	l->verified_only = c->verified_only != NULL &&
+	    atomic_load_explicit(c->verified_only, memory_order_relaxed);
 	t->data = l;
 	t->work = login_work;
 	t->finish = login_finish;

@@ -46,12 +46,29 @@ void one_time_add(struct write *w, enum one_time_kind k, struct id user, struct 
 	WRITE(w, "DELETE FROM one_time_token WHERE hash IN"
 	    " (SELECT hash FROM one_time_token WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
 	    SV_INT(w->now), SV_INT(TRIM_AT_ONCE));
-	WRITE(w, "DELETE FROM one_time_token WHERE principal = ? AND kind = ?", SV_ID(&user),
-	    SV_Z(kinds[k].name));
+	one_time_end(w, k, user);
 	WRITE1(w, OK, "INSERT INTO one_time_token (hash, kind, principal, email_fold, expires_at,"
 	    " created_at) VALUES (?, ?, ?, ?, ?, ?)",
 	    SV_BLOB(hash_str(hash)), SV_Z(kinds[k].name), SV_ID(&user), SV_TEXT(email_fold),
 	    SV_INT(w->now + kinds[k].life), SV_INT(w->now));
+}
+
+enum err one_time_count(struct store *s, enum one_time_kind k, struct id user, int64_t since,
+    int64_t *n, struct fail *f)
+{
+	struct store_stmt count = STMT("SELECT count(*) FROM one_time_token"
+	    " WHERE principal = ? AND kind = ? AND created_at > ?",
+	    SV_ID(&user), SV_Z(kinds[k].name), SV_INT(since));
+	struct store_rows rows;
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, READ_MAX);
+	e = store_read(s, STORE_LINEAR, &count, 1, &a, &rows, f);
+	if (e == OK)
+		*n = store_int(&rows, 0, 0);
+	arena_release(&a);
+	return e;
 }
 
 enum err one_time_find(struct store *s, enum one_time_kind k, struct str token, int64_t now,
@@ -79,6 +96,12 @@ void one_time_use(struct write *w, const struct one_time *t)
 {
 	WRITE1(w, E_TOKEN_INVALID, "UPDATE one_time_token SET used_at = ?" GOOD,
 	    SV_INT(w->now), SV_BLOB(hash_str(t->hash)), SV_INT(w->now));
+}
+
+void one_time_end(struct write *w, enum one_time_kind k, struct id user)
+{
+	WRITE(w, "DELETE FROM one_time_token WHERE principal = ? AND kind = ?", SV_ID(&user),
+	    SV_Z(kinds[k].name));
 }
 
 void one_time_end_all(struct write *w, struct id user)

@@ -26,6 +26,10 @@ int64_t one_time_life(enum one_time_kind k);
 void one_time_add(struct write *w, enum one_time_kind k, struct id user, struct str email_fold,
     char token[TOKEN_LEN]);
 
+/* How many tokens of the kind the user has that were made after `since`: 0 or 1. */
+enum err one_time_count(struct store *s, enum one_time_kind k, struct id user, int64_t since,
+    int64_t *n, struct fail *f);
+
 struct one_time {
 	unsigned char hash[TOKEN_HASH];
 	struct id user;
@@ -37,6 +41,8 @@ enum err one_time_find(struct store *s, enum one_time_kind k, struct str token, 
     struct one_time *out, struct fail *f);
 /* Uses it up. E_TOKEN_INVALID at the commit when meanwhile anything of the above has come true. */
 void one_time_use(struct write *w, const struct one_time *t);
+/* Ends the token of one kind. No guard. */
+void one_time_end(struct write *w, enum one_time_kind k, struct id user);
 /* Ends every token of the user: a changed password voids a reset that is under way. No guard. */
 void one_time_end_all(struct write *w, struct id user);
 

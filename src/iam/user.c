@@ -118,6 +118,13 @@ void user_set_password(struct write *w, struct id id, struct str was, struct str
 	write_change_id(w, CHANGE_PRINCIPAL, &id);
 }
 
+void user_verify_email(struct write *w, struct id id)
+{
+	WRITE1(w, E_TOKEN_INVALID,
+	    "UPDATE user SET email_verified_at = coalesce(email_verified_at, ?), version = version + 1,"
+	    " updated_at = ? WHERE id = ?", SV_INT(w->now), SV_INT(w->now), SV_ID(&id));
+}
+
 void user_rehash_password(struct write *w, struct id id, struct str old_phc, struct str phc)
 {
 	WRITE(w, "UPDATE user SET password_phc = ? WHERE id = ? AND password_phc = ?",

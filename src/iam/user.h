@@ -60,6 +60,14 @@ void user_delete(struct write *w, struct id id, int64_t if_version);
  * second factor. */
 void user_set_password(struct write *w, struct id id, struct str was, struct str phc,
     const struct id *keep);
+/* Signed up by itself and has not shown yet that it reads the mail of its address: with auth.signup
+ * verify it can't sign in. An account that somebody else made counts as vouched for. */
+static inline bool user_awaits_link(const struct user *u)
+{
+	return u->email_verified_at == 0 && !u->has_creator;
+}
+/* The address is its user's: a link in a mail to it was used. E_TOKEN_INVALID when the user is gone. */
+void user_verify_email(struct write *w, struct id id);
 /* The same password under newer parameters: only while old_phc still holds; no guard. */
 void user_rehash_password(struct write *w, struct id id, struct str old_phc, struct str phc);
 

@@ -1,0 +1,86 @@
+#include "api/links.h"
+
+#include "api/ctl.h"
+#include "api/letters.h"
+#include "base/clock.h"
+#include "base/secret.h"
+#include "iam/user.h"
+#include "iam/write.h"
+#include "mail/letter.h"
+
+#define APART (60 * CLOCK_SEC)
+
+static const enum mail_kind letter_of[] = {
+	[ONE_TIME_VERIFY] = MAIL_VERIFY,
+	[ONE_TIME_RESET] = MAIL_RESET,
+};
+
+/* A token that nobody has, of a user that is not there: what a link costs, without the link. It goes
+ * the way of all expired ones. */
+static void add_sham(struct write *w, struct str fold)
+{
+	char token[TOKEN_LEN];
+
+	one_time_add(w, ONE_TIME_RESET, id_new(w->now), fold, token);
+	secret_wipe(token, sizeof token);
+}
+
+/* Whether a link is due. Asked of the store for every address, there or not. */
+static enum err is_due(struct ctl *c, enum one_time_kind k, const struct user *u, int64_t now,
+    bool *due, struct fail *f)
+{
+	int64_t n = 0;
+	enum err e = one_time_count(c->store, k, u != NULL ? u->id : id_new(now), now - APART, &n, f);
+
+	*due = u != NULL && n == 0;
+	return e;
+}
+
+static enum err add(struct ctl *c, struct write *w, enum one_time_kind kind, enum mail_kind mail,
+    const struct user *u, struct str fold, struct fail *f)
+{
+	struct letter l = { .kind = mail, .valid_us = one_time_life(kind) };
+	char token[TOKEN_LEN];
+	struct write letter;
+	bool due;
+	enum err e = is_due(c, kind, u, w->now, &due, f);
+
+	if (e != OK)
+		return e;
+	write_init(&letter, w->a, w->now); /* written in any case, sent when due */
+	one_time_add(due ? w : &letter, kind, u != NULL ? u->id : id_new(w->now), fold, token);
+	l.to = u != NULL ? u->email : fold;
+	l.name = u != NULL ? u->display_name : STR_NONE;
+	l.token = mail == letter_of[kind] ? str_c(token) : STR_NONE;
+	e = letters_add(c, due ? w : &letter, &l, f);
+	secret_wipe(token, sizeof token);
+	if (e == E_INVALID_FIELD || e == E_LIMIT) {
+		fail_clear(f);
+		e = OK;
+	}
+	if (!due)
+		add_sham(w, fold);
+	return e;
+}
+
+enum err links_add(struct ctl *c, struct write *w, enum one_time_kind kind, const struct user *u,
+    struct str fold, struct fail *f)
+{
+	return add(c, w, kind, letter_of[kind], u, fold, f);
+}
+
+enum err links_tell_taken(struct ctl *c, struct write *w, const struct user *u, struct str fold,
+    struct fail *f)
+{
+	/* a token that is never sent: it costs what the others do, and says when this was last told */
+	return add(c, w, ONE_TIME_VERIFY, MAIL_EMAIL_TAKEN, u->disabled ? NULL : u, fold, f);
+}
+
+void links_password_changed(struct ctl *c, struct write *w, const struct user *u)
+{
+	struct fail f = { 0 };
+
+	if (letters_add(c, w, &(struct letter){ .kind = MAIL_PASSWORD_CHANGED, .to = u->email,
+	        .name = u->display_name }, &f) != OK)
+		fail_clear(&f);
+}
