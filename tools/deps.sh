@@ -10,7 +10,7 @@ build_pkgs=(gcc make pkg-config libc6-dev libnghttp2-dev libgnutls28-dev nettle-
 	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libyaml-dev liboath-dev libqrencode-dev libunistring-dev libzxcvbn-dev python3-zxcvbn)
 test_pkgs=(libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jwt python3-jwcrypto python3-requests
 	python3-grpcio python3-protobuf python3-h2 python3-openssl python3-yaml python3-aiosmtpd nats-server libjwt-dev
-	sqlite3 npm nodejs curl openssl man-db)
+	git sqlite3 npm nodejs curl openssl man-db)
 fuzz_pkgs=(clang)
 bench_pkgs=(haproxy nginx-light nghttp2-client wrk)
 
