@@ -57,7 +57,19 @@ static socklen_t length_of(const struct sockaddr_storage *a)
 	return a->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 }
 
-static enum err listen_on(const struct sockaddr_storage *a, int *fd, struct fail *f)
+/* The first socket of an address asks for SO_REUSEPORT only once it is bound: a bind with it would quietly
+ * succeed, and share the connections, when another gateway of the same user already listens there. */
+static bool bind_to(int s, const struct sockaddr_storage *a, bool sibling)
+{
+	int one = 1;
+
+	if (sibling && setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0)
+		return false;
+	return bind(s, (const struct sockaddr *)a, length_of(a)) == 0 &&
+	    (sibling || setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0);
+}
+
+static enum err listen_on(const struct sockaddr_storage *a, bool sibling, int *fd, struct fail *f)
 {
 	int one = 1, s = socket(a->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -65,9 +77,8 @@ static enum err listen_on(const struct sockaddr_storage *a, int *fd, struct fail
 		return fail_set(f, E_CONFIG, "socket: %s", strerror(errno));
 	/* TCP_NODELAY is inherited by what is accepted */
 	if (setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-	    setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0 ||
 	    setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0 ||
-	    bind(s, (const struct sockaddr *)a, length_of(a)) != 0 || listen(s, BACKLOG) != 0) {
+	    !bind_to(s, a, sibling) || listen(s, BACKLOG) != 0) {
 		fail_set(f, E_CONFIG, "%s", strerror(errno));
 		close(s);
 		return E_CONFIG;
@@ -93,7 +104,7 @@ enum err front_bind(const char *address, int *fd, struct sockaddr_storage *bound
 	memset(bound, 0, sizeof *bound);
 	memcpy(bound, list->ai_addr, list->ai_addrlen);
 	freeaddrinfo(list);
-	e = listen_on(bound, fd, f);
+	e = listen_on(bound, false, fd, f);
 	if (e != OK)
 		return fail_wrap(f, "%s", address);
 	getsockname(*fd, (struct sockaddr *)bound, &n);
@@ -102,7 +113,7 @@ enum err front_bind(const char *address, int *fd, struct sockaddr_storage *bound
 
 enum err front_bind_sibling(const struct sockaddr_storage *bound, int *fd, struct fail *f)
 {
-	return listen_on(bound, fd, f);
+	return listen_on(bound, true, fd, f);
 }
 
 /* ---- the front ----------------------------------------------------------------------------- */

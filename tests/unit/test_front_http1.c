@@ -915,9 +915,28 @@ static void test_free_with_requests_waiting(void **state)
 	worker_up(&w, &default_limits);
 }
 
+static void test_address_in_use(void **state)
+{
+	int first = -1, sibling = -1, other = -1;
+	struct sockaddr_storage bound, again;
+	struct fail f = { 0 };
+	char address[32];
+
+	(void)state;
+	assert_int_equal(front_bind("127.0.0.1:0", &first, &bound, &f), OK);
+	assert_int_equal(front_bind_sibling(&bound, &sibling, &f), OK);
+	snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(((struct sockaddr_in *)&bound)->sin_port));
+	assert_int_equal(front_bind(address, &other, &again, &f), E_CONFIG);
+	close(sibling);
+	close(first);
+	assert_int_equal(front_bind(address, &other, &again, &f), OK);
+	close(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_address_in_use),
 		cmocka_unit_test(test_fine),
 		cmocka_unit_test(test_fine_in_pieces),
 		cmocka_unit_test(test_bad),
