@@ -8,6 +8,8 @@ http=${GATEWAYD_LISTEN_HTTP:-127.0.0.1:8080} grpc=${GATEWAYD_LISTEN_GRPC:-127.0.
 mkdir -p $dir
 chmod 700 $dir
 export XDG_CONFIG_HOME=$PWD/$dir/config
+exec 9>$dir/lock
+flock -n 9 || { echo "run.sh: a sample gateway runs in this directory already" >&2; exit 1; }
 
 pids=()
 stop() { trap - EXIT INT TERM; for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done; wait; }
@@ -25,7 +27,7 @@ await() { # await SECONDS WHAT COMMAND...: until the command succeeds
 secret() { [ -s "$1" ] || (umask 077; head -c 15 /dev/urandom | base64 | tr '+/' '-_' >"$1"); }
 
 # ---- the node -------------------------------------------------------------------------------------
-"$node" --http 127.0.0.1:0 --grpc 127.0.0.1:0 --admin 127.0.0.1:0 >$dir/node.log 2>&1 &
+"$node" --http 127.0.0.1:0 --grpc 127.0.0.1:0 --admin 127.0.0.1:0 >$dir/node.log 2>&1 9>&- &
 pids+=($!)
 await 10 "the sample node" grep -qx ready $dir/node.log
 addr() { sed -n "s/^listening $1 //p" $dir/node.log; }
@@ -52,8 +54,11 @@ if [ ! -e $dir/admin.done ]; then
 fi
 
 # ---- the gateway ----------------------------------------------------------------------------------
-"$bin/gatewayd" -c $dir/gateway.yaml 2>>$dir/gatewayd.log &
+mv -f $dir/gatewayd.log $dir/gatewayd.log.old 2>/dev/null || true
+"$bin/gatewayd" -c $dir/gateway.yaml 2>$dir/gatewayd.log 9>&- &
 pids+=($!)
+# its own word that it listens, not an answer of whoever has the address
+await 15 "gatewayd" grep -q 'listening.*admin' $dir/gatewayd.log
 await 15 "gatewayd" curl -sf "http://$http/ready"
 
 # ---- a tenant, a user, routing --------------------------------------------------------------------
