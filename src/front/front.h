@@ -25,8 +25,8 @@ struct front_limits {
 	int64_t header_timeout_us, body_timeout_us, idle_timeout_us;
 };
 
-/* A bound socket; made once per listener by front_bind, then one SO_REUSEPORT sibling per worker. E_CONFIG when
- * another program, or another gateway, listens at the address. */
+/* A bound socket; made once per listener by front_bind, then one SO_REUSEPORT sibling per worker.
+ * E_CONFIG when another program, or another gateway, listens at the address. */
 enum err front_bind(const char *address, int *fd, struct sockaddr_storage *bound, struct fail *f);
 enum err front_bind_sibling(const struct sockaddr_storage *bound, int *fd, struct fail *f);
 
