@@ -205,7 +205,7 @@ bool http1_write_flow(struct http1_conn *c, struct flow *f)
 	struct iovec iov[2];
 	int n;
 
-	while (!wire_unflushed(&c->wire) && (n = flow_writer_next(&c->writer, f, iov)) > 0) {
+	while ((n = flow_writer_next(&c->writer, f, iov)) > 0) {
 		ssize_t k = wire_writev(&c->wire, iov, n);
 
 		if (k == WIRE_ERROR)

@@ -1,4 +1,6 @@
 """TLS on the listeners: versions, protocols, resumption, certificates of callers, reloading, bad clients."""
+import hashlib
+import json
 import re
 import shutil
 import socket
@@ -15,6 +17,7 @@ from harness.certs import Authority
 from harness.gateway import wait_for
 from harness.paths import GATEWAYD, program
 from harness.wait import until
+from test_streaming import BLOCK, SHA, SIZE, StreamNode
 
 LISTENERS = {"http": "http/1.1", "grpc": "h2", "admin": "http/1.1"}
 
@@ -278,6 +281,51 @@ def test_a_slow_reader_costs_only_its_own_connection(house):
             assert house.call("GET", "/health").status_code == 200
         got = read_all(s)
         assert got.startswith(b"HTTP/1.1 200") and len(got) > 900_000
+
+
+class SecureStreamNode(StreamNode):
+    """With TLS, which its threads begin."""
+
+    def __init__(self, pair):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*pair)
+        super().__init__()
+        self.url = self.url.replace("http:", "https:")
+
+    def serve(self, s):
+        with self.context.wrap_socket(s, server_side=True) as tls:
+            super().serve(tls)
+
+
+@pytest.mark.parametrize("listener", ["http", "grpc"])
+@pytest.mark.parametrize("behind", ["plaintext", "TLS"])
+def test_streams(secure, authority, tmp_path, listener, behind):
+    """Large bodies both ways, and both at once."""
+    node = StreamNode() if behind == "plaintext" else \
+        SecureStreamNode(authority.issue("node", "IP:127.0.0.1"))
+    gw = secure(**{"limits.body": 0, "workers": 1, "upstream.ca": str(authority.cert)})
+    gw.root = gw.signin()["access_token"]
+    gw.admin("POST", "/admin/tenants", gw.root, {"id": "acme", "name": "Acme"})
+    gw.route(gw.root, projection_placement={"acme": "p"}, projection_shards={"p": [node.url]})
+    path = tmp_path / "body"
+    path.write_bytes(BLOCK * (SIZE // len(BLOCK)))
+
+    def curl(view, *args):
+        p = subprocess.run(["curl", "-sS", "--cacert", gw.verify, "-X", "POST", "-H", f"authorization: Bearer {gw.root}",
+                            "-H", "x-tenant-id: acme", "-H", "content-type: application/json", "-H", "expect:", *args,
+                            f"https://{gw.replica.address[listener]}/v1/query/{view}"],
+                           capture_output=True, timeout=60)
+        assert p.returncode == 0, p.stderr
+        return p.stdout
+
+    assert json.loads(curl("digest", "-T", path))["sha256"] == SHA
+    assert json.loads(curl("digest", "-H", "transfer-encoding: chunked", "-T", path)
+                      if listener == "http" else curl("digest", "-T", path))["sha256"] == SHA
+    for view in ("give", "chunks", "until_close") if behind == "plaintext" else ("give", "chunks"):
+        assert hashlib.sha256(curl(view, "-d", "{}")).hexdigest() == SHA, view
+    assert hashlib.sha256(curl("give", "-d", "{}", "--limit-rate", "60M")).hexdigest() == SHA
+    assert hashlib.sha256(curl("echo", "-T", path)).hexdigest() == SHA
+    node.close()
 
 
 def test_grpcio(house, authority, protos):
