@@ -131,6 +131,16 @@ static void send_late_cb(struct deadline *d)
 
 /* ---- output -------------------------------------------------------------------------------- */
 
+/* What is gone makes room for more, once no more than that has to be moved: a client that always leaves
+ * something unread must not make the buffer reach its end. */
+static void compact(struct http2_conn *c)
+{
+	if (c->written < c->out.n - c->written)
+		return;
+	buf_consume(&c->out, c->written);
+	c->written = 0;
+}
+
 /* Writes what was gathered. False when the socket is broken. */
 static bool write_out(struct http2_conn *c)
 {
@@ -140,8 +150,10 @@ static bool write_out(struct http2_conn *c)
 		struct iovec iov = { c->out.p + c->written, c->out.n - c->written };
 		ssize_t n = wire_writev(&c->wire, &iov, 1);
 
-		if (n < 0)
+		if (n < 0) {
+			compact(c);
 			return n == WIRE_AGAIN;
+		}
 		c->written += (size_t)n;
 	}
 	if (c->out.cap > HTTP2_READ)

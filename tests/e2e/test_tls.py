@@ -297,7 +297,7 @@ class SecureStreamNode(StreamNode):
             super().serve(tls)
 
 
-@pytest.mark.parametrize("listener", ["http"])
+@pytest.mark.parametrize("listener", ["http", "grpc"])
 @pytest.mark.parametrize("behind", ["plaintext", "TLS"])
 def test_streams(secure, authority, tmp_path, listener, behind):
     """Large bodies both ways, and both at once."""

@@ -619,6 +619,31 @@ static void test_slow_reader(void **state)
 	client_down(&other);
 }
 
+/* The socket never takes all that there is, so that the output is never empty; it must not grow for that. */
+static void test_output_that_is_never_empty(void **state)
+{
+	static struct client c;
+
+	(void)state;
+	worker_down(&w);
+	worker_up_with(&w, &default_limits, NULL, 16384);
+	client_up(&c);
+	nghttp2_session_set_local_window_size(c.s, NGHTTP2_FLAG_NONE, 0, 1 << 30);
+	for (int i = 0; i < 8; i++) {
+		ask_with(&c, "GET", "/big", STR_NONE, NULL);
+		nghttp2_session_set_local_window_size(c.s, NGHTTP2_FLAG_NONE, c.st[i].id, 1 << 30);
+	}
+	push(&c);
+	for (int i = 0; i < 8; i++) {
+		until_closed(&c, &c.st[i]);
+		assert_true(c.st[i].closed && c.st[i].error == NGHTTP2_NO_ERROR);
+		assert_int_equal(c.st[i].n, sizeof big);
+	}
+	client_down(&c);
+	worker_down(&w);
+	worker_up(&w, &default_limits);
+}
+
 static void test_drain(void **state)
 {
 	static struct client idle, busy;
@@ -682,6 +707,7 @@ int main(void)
 		cmocka_unit_test(test_not_http2),
 		cmocka_unit_test(test_slow_body),
 		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_output_that_is_never_empty),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_free_with_requests_waiting),
 	};
