@@ -6,6 +6,8 @@
 #include "api/commit.h"
 #include "api/ctl.h"
 #include "api/handlers.h"
+#include "api/letters.h"
+#include "api/links.h"
 #include "api/sign_in.h"
 #include "api/takeover.h"
 #include "base/clock.h"
@@ -15,6 +17,7 @@
 #include "crypto/qr.h"
 #include "iam/mfa.h"
 #include "iam/principal.h"
+#include "iam/session.h"
 #include "iam/user.h"
 #include "iam/write.h"
 
@@ -258,11 +261,26 @@ static enum err count_own(struct ctl *c, struct request *r, struct fail *f)
 	return count(c, &w, f);
 }
 
+/* Whoever loses a second factor is told by mail: it may have been somebody else's doing. */
+static enum err remove_and_tell(struct ctl *c, struct request *r, struct write *w,
+    const struct user *u, struct fail *f)
+{
+	enum err e;
+
+	mfa_delete(w, u->id);
+	links_mfa_removed(c, w, u);
+	e = commit(c, r, w, f);
+	if (e == OK)
+		letters_poke(c);
+	return e;
+}
+
 enum err op_mfa_delete(struct ctl *c, struct request *r, struct fail *f)
 {
 	struct mfa_code b;
 	struct write w;
 	struct mfa m;
+	struct user u;
 	enum err e = body_read(r, body_mfa_code, &b, sizeof b, f);
 
 	if (e == OK)
@@ -272,6 +290,8 @@ enum err op_mfa_delete(struct ctl *c, struct request *r, struct fail *f)
 	if (e == OK && !m.confirmed)
 		e = fail_set(f, E_NOT_FOUND, "there is no authenticator");
 	if (e == OK)
+		e = user_by_id(c->store, STORE_LINEAR, m.user, &r->arena, &u, f);
+	if (e == OK)
 		e = count_own(c, r, f);
 	if (e != OK)
 		return e;
@@ -279,12 +299,12 @@ enum err op_mfa_delete(struct ctl *c, struct request *r, struct fail *f)
 	e = told(f, mfa_use_code(&w, c->seal, &m, b.code.v));
 	if (e != OK)
 		return e;
-	mfa_delete(&w, m.user);
-	return commit(c, r, &w, f);
+	return remove_and_tell(c, r, &w, &u, f);
 }
 
 /* For a user that has lost authenticator and recovery codes. Whoever does it could sign in with the
- * password alone from then on. */
+ * password alone from then on. What was lost may have been the device, with a session on it, so all of
+ * them end. */
 enum err op_user_mfa_delete(struct ctl *c, struct request *r, struct fail *f)
 {
 	struct write w;
@@ -300,6 +320,6 @@ enum err op_user_mfa_delete(struct ctl *c, struct request *r, struct fail *f)
 	if (e != OK)
 		return e;
 	write_init(&w, &r->arena, clock_wall());
-	mfa_delete(&w, u.id);
-	return commit(c, r, &w, f);
+	session_end_all(&w, u.id, NULL, SESSION_ADMIN);
+	return remove_and_tell(c, r, &w, &u, f);
 }

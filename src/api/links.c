@@ -76,11 +76,21 @@ enum err links_tell_taken(struct ctl *c, struct write *w, const struct user *u, 
 	return add(c, w, ONE_TIME_VERIFY, MAIL_EMAIL_TAKEN, u->disabled ? NULL : u, fold, f);
 }
 
-void links_password_changed(struct ctl *c, struct write *w, const struct user *u)
+static void tell(struct ctl *c, struct write *w, enum mail_kind kind, const struct user *u)
 {
+	struct letter l = { .kind = kind, .to = u->email, .name = u->display_name };
 	struct fail f = { 0 };
 
-	if (letters_add(c, w, &(struct letter){ .kind = MAIL_PASSWORD_CHANGED, .to = u->email,
-	        .name = u->display_name }, &f) != OK)
+	if (letters_add(c, w, &l, &f) != OK)
 		fail_clear(&f);
+}
+
+void links_password_changed(struct ctl *c, struct write *w, const struct user *u)
+{
+	tell(c, w, MAIL_PASSWORD_CHANGED, u);
+}
+
+void links_mfa_removed(struct ctl *c, struct write *w, const struct user *u)
+{
+	tell(c, w, MAIL_MFA_REMOVED, u);
 }

@@ -195,7 +195,7 @@ const struct op ops_all[] = {
 	  .status = 204, .mutates = true, .help = "End all sessions of a user" },
 	{ .name = "users.mfa.delete", .method = M_DELETE, .path = "/admin/users/{id}/mfa",
 	  .on = ON_ADMIN, CONTROL(op_user_mfa_delete), RIGHT("iam.write"), IN(scope_user_write),
-	  .status = 204, .mutates = true, .help = "Take the second factor of a user away" },
+	  .status = 204, .mutates = true, .help = "Take the second factor of a user away; ends its sessions" },
 
 	/* ---- rights, roles, assignments ---- */
 	{ .name = "rights.list", .method = M_GET, .path = "/admin/rights", .on = ON_ADMIN,

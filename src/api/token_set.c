@@ -21,6 +21,7 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* No token outlives its session: neither limit, of which the idle one is never the later. */
 static enum err issue(struct ctl *c, const struct session *s, int64_t now, int64_t *exp,
     struct buf *out, struct fail *f)
 {
@@ -30,7 +31,7 @@ static enum err issue(struct ctl *c, const struct session *s, int64_t now, int64
 		.sid = s->id,
 		.jti = id_new(now),
 		.iat = now / CLOCK_SEC,
-		.exp = earlier(now + c->config->auth_access_ttl, s->expires_at) / CLOCK_SEC,
+		.exp = earlier(now + c->config->auth_access_ttl, s->idle_expires_at) / CLOCK_SEC,
 		.auth_time = s->auth_time / CLOCK_SEC,
 		.amr = jwt_amr_parse(s->amr),
 		.iss = c->issuer,

@@ -13,7 +13,7 @@
 #define SUFFIX ".txt"
 
 #define KIND(k) (1u << MAIL_##k)
-#define ALL (KIND(VERIFY) | KIND(RESET) | KIND(PASSWORD_CHANGED) | KIND(EMAIL_TAKEN))
+#define ALL ((1u << MAIL__KINDS) - 1)
 #define WITH_LINK (KIND(VERIFY) | KIND(RESET))
 
 static const char *const kinds[MAIL__KINDS] = {
@@ -21,6 +21,7 @@ static const char *const kinds[MAIL__KINDS] = {
 	[MAIL_RESET] = "reset",
 	[MAIL_PASSWORD_CHANGED] = "password_changed",
 	[MAIL_EMAIL_TAKEN] = "email_taken",
+	[MAIL_MFA_REMOVED] = "mfa_removed",
 };
 
 enum value { VALUE_LINK, VALUE_EMAIL, VALUE_NAME, VALUE_MINUTES, VALUE_HOURS, VALUE__COUNT };
@@ -261,7 +262,7 @@ static enum err check_names(const char *dir, struct fail *f)
 			continue;
 		if (!is_kind_file(entry->d_name))
 			e = fail_set(f, E_CONFIG, "mail.templates: %s/%s: there is no such kind of mail; "
-			    "there are verify, reset, password_changed, email_taken", dir, entry->d_name);
+			    "there are verify, reset, password_changed, email_taken, mfa_removed", dir, entry->d_name);
 	}
 	closedir(d);
 	return e;

@@ -22,6 +22,7 @@ enum mail_kind {
 	MAIL_RESET,            /* link to set a new password */
 	MAIL_PASSWORD_CHANGED, /* notice */
 	MAIL_EMAIL_TAKEN,      /* to who signs up with an address that has an account */
+	MAIL_MFA_REMOVED,      /* notice */
 	MAIL__KINDS
 };
 /* "verify", "reset", ... as in file names, the store and metrics. */

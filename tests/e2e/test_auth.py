@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from harness.wait import until
+
 PASSWORD = "seven purple otters juggle"
 
 
@@ -221,7 +223,7 @@ def test_changing_the_password_ends_the_other_sessions(gateway):
 def test_sessions_end_at_their_limits(gateway):
     gw = gateway(config={"auth.refresh_ttl": "1s", "auth.session_max_age": "2s"})
     t = gw.signin()
-    assert t["expires_in"] <= 2 and t["refresh_expires_in"] <= 1
+    assert t["expires_in"] <= 1 and t["refresh_expires_in"] <= 1
     deadline = time.monotonic() + 10
     while True:  # kept busy, it still ends
         r = post(gw, "/v1/auth/refresh", {"refresh_token": t["refresh_token"]})
@@ -231,6 +233,17 @@ def test_sessions_end_at_their_limits(gateway):
         assert time.monotonic() < deadline
     assert code(r) == (401, "refresh_token_invalid")
     assert gw.call("GET", "/v1/me", token=t["access_token"]).status_code == 401
+
+
+def test_an_unused_session_ends_at_its_idle_limit(gateway):
+    gw = gateway(config={"auth.refresh_ttl": "1s"})
+    t = gw.signin()
+    assert t["expires_in"] <= 1  # an access token is no way past it
+    until(lambda: gw.call("GET", "/v1/me", token=t["access_token"]).status_code == 401, 10)
+    root = until(lambda: code(post(gw, "/v1/auth/refresh", {"refresh_token": t["refresh_token"]})) ==
+                 (401, "refresh_token_invalid") and gw.signin(), 10)
+    listed = gw.call("GET", "/v1/auth/sessions", token=root["access_token"]).json()["items"]
+    assert [s["id"] for s in listed] == [root["session_id"]]
 
 
 def test_can(gateway):

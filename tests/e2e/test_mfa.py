@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from harness.wait import until
+
 EMAIL, PASSWORD = "bo@example.test", "plenty of salt in the sea"
 
 
@@ -189,8 +191,13 @@ def test_changes_need_a_recent_sign_in(gw, bo):
 def test_an_administrator_resets_it(gw, bo):
     path = f"/admin/users/{bo.id}/mfa"
     assert gw.call("DELETE", path, token=bo.token, listener="admin").status_code == 403
+    me = lambda: gw.call("GET", "/v1/me", token=bo.token).status_code
+    assert me() == 200
     gw.admin("DELETE", path, bo.root)
+    assert me() == 401  # a lost device may have a session on it
     assert bo.signin().status_code == 200
+    told = until(lambda: list((gw.directory / "mail").glob("[!.]*.eml")), what="the letter")
+    assert [f"To: {EMAIL}" in t.read_text() and "second factor was removed" in t.read_text() for t in told] == [True]
 
 
 def test_no_secret_is_in_audit_log_or_output(gw, bo):

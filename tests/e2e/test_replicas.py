@@ -116,3 +116,71 @@ def test_two_replicas_start_at_once_on_an_empty_store(gateway, rqlite3):
     assert [gw.call("GET", "/v1/me", token=t, replica=1 - i).status_code for i, t in enumerate(tokens)] == [200, 200]
     kids = [gw.call("GET", "/.well-known/jwks.json", replica=i).json() for i in (0, 1)]
     assert kids[0] == kids[1]
+
+
+def race(calls):
+    """Makes all the calls at the same moment; their answers."""
+    barrier = threading.Barrier(len(calls))
+
+    def one(call):
+        barrier.wait()
+        return call()
+    with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(one, calls))
+
+
+def graceful(gateway, rqlite3, nats, grace):
+    gw = gateway(store="rqlite", rqlite=rqlite3, replicas=2, nats=nats, config={"auth.refresh_grace": grace})
+    root = gw.signin()["access_token"]
+    gw.admin("POST", "/admin/users", root, {"email": EMAIL, "password": PASSWORD})
+    return gw
+
+
+def test_within_the_grace_both_replicas_give_the_same_successor(gateway, rqlite3, nats):
+    gw = graceful(gateway, rqlite3, nats, "60s")
+    sets = gw.signin(EMAIL, PASSWORD)
+    for _ in range(3):
+        first = sets["refresh_token"]
+        answers = race([lambda i=i: refresh(gw, first, i % 2) for i in range(16)])
+        answers += [refresh(gw, first, i) for i in (0, 1)]
+        assert {r.status_code for r in answers} == {200}, [r.text for r in answers]
+        assert len({r.json()["refresh_token"] for r in answers}) == 1  # one branch, whoever asks
+        sets = answers[0].json()
+    # two steps back is reuse however soon it comes, and takes the whole chain along on both
+    r = refresh(gw, first, 0)
+    assert r.status_code == 200  # one step back
+    second = refresh(gw, sets["refresh_token"], 1).json()
+    r = refresh(gw, first, 1)
+    assert (r.status_code, r.json()["code"]) == (401, "refresh_token_reused")
+    for token in (first, sets["refresh_token"], second["refresh_token"]):
+        assert [refresh(gw, token, i).status_code for i in (0, 1)] == [401, 401]
+
+
+def test_after_the_grace_reuse_ends_the_session_and_only_that(gateway, rqlite3, nats):
+    gw = graceful(gateway, rqlite3, nats, "1s")
+    mine, other = gw.signin(EMAIL, PASSWORD), gw.signin(EMAIL, PASSWORD)
+    me = lambda t, i: gw.call("GET", "/v1/me", token=t["access_token"], replica=i).status_code
+    successor = refresh(gw, mine["refresh_token"], 0).json()
+    again = refresh(gw, mine["refresh_token"], 1)
+    assert again.json()["refresh_token"] == successor["refresh_token"]
+
+    def past_it():
+        r = refresh(gw, mine["refresh_token"], 1)
+        assert r.status_code == 401 or r.json()["refresh_token"] == successor["refresh_token"]
+        return r.json()["code"] if r.status_code == 401 else None
+    code = wait_for(gw, past_it, timeout=10, what="the end of the grace")
+    assert code == "refresh_token_reused"
+    assert me(successor, 1) == 401  # at once where it was found
+    wait_for(gw, lambda: me(successor, 0) == 401, timeout=1.0, what="the other replica to refuse")
+    assert [refresh(gw, successor["refresh_token"], i).status_code for i in (0, 1)] == [401, 401]
+    assert [me(other, i) for i in (0, 1)] == [200, 200]
+    assert refresh(gw, other["refresh_token"], 0).status_code == 200
+
+
+def test_in_the_strict_mode_a_replay_on_either_replica_is_reuse(pair):
+    for replica in (0, 1):
+        mine, other = pair.signin(EMAIL, PASSWORD), pair.signin(EMAIL, PASSWORD)
+        assert refresh(pair, mine["refresh_token"], 0).status_code == 200
+        r = refresh(pair, mine["refresh_token"], replica)
+        assert (r.status_code, r.json()["code"]) == (401, "refresh_token_reused")
+        assert refresh(pair, other["refresh_token"], replica).status_code == 200
