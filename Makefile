@@ -124,6 +124,9 @@ $(B)/mallocs.so: tests/bench/mallocs.c
 $(B)/crypto-bench: $(B)/tests/bench/crypto.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 
+$(B)/hash-bench: $(B)/tests/bench/hashes.o
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBS)
+
 $(B)/store-bench: $(B)/tests/bench/store.o $(UNIT_LIB) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_LIB) $(LIB) -lcmocka $(LIBS)
 
@@ -187,6 +190,12 @@ bench-tls: ## TLS handshakes and requests of gatewayd, HAProxy and nginx on one 
 	@tools/deps.sh build test bench
 	@$(MAKE) --no-print-directory all
 	@$(PY) tests/bench/tls.py $(BENCH)
+
+.PHONY: bench-isolation
+bench-isolation: ## proxied traffic beside a storm of sign-ins, and the sign-ins beside the bare password library
+	@tools/deps.sh build test bench
+	@$(MAKE) --no-print-directory all $(B)/samplenode $(B)/hash-bench
+	@$(PY) tests/bench/isolation.py $(BENCH)
 
 .PHONY: bench-crypto
 bench-crypto: $(B)/crypto-bench ## tokens and password hashes per second of one core, beside the bare libraries

@@ -9,9 +9,11 @@
 #include "api/ctl.h"
 #include "api/idempotency.h"
 #include "api/match.h"
+#include "api/shed.h"
 #include "authn/authn.h"
 #include "authz/decision.h"
 #include "base/heap.h"
+#include "crypto/hasher.h"
 #include "iam/principal.h"
 #include "proxy/proxy.h"
 #include "request/time_limit.h"
@@ -423,6 +425,8 @@ static struct step to_control(struct api *a, struct request *r)
 
 static struct step run_lane(struct api *a, struct request *r)
 {
+	if (r->op->hashes && hasher_full(a->c.ctl->hasher))
+		return shed_overloaded(r);
 	if (r->op->lane == LANE_CONTROL)
 		return to_control(a, r);
 	return r->op->run(a, r);

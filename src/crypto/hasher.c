@@ -1,30 +1,123 @@
 #include "crypto/hasher.h"
 
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
 
 #include "base/heap.h"
 #include "base/rnd.h"
 #include "base/secret.h"
 
+#define NICE 10
+
+/* What one caller wants; lives on its stack while it waits. */
+struct task {
+	struct task *next;
+	struct str password, phc;
+	char *out;  /* a new hash is wanted here; else phc is verified, or the dummy when it is empty */
+	bool weaker;
+	bool done;
+	enum err e;
+	pthread_cond_t finished;
+};
+
 struct hasher {
 	struct password_params params;
-	pthread_mutex_t mu;
-	pthread_cond_t free_slot;
-	int slots;            /* that are free */
-	size_t waiting, queue;
+	pthread_mutex_t mu; /* guards all below; the atomics are written under it */
+	pthread_cond_t work;
+	struct task *head, **tail;
+	atomic_size_t inside; /* waiting or being hashed */
+	size_t room;          /* of inside */
+	bool stop;
+	int nthreads;
+	pthread_t threads[];
 };
+
+static enum err hash(const struct hasher *h, const struct task *t)
+{
+	unsigned char salt[16];
+	enum err e;
+
+	rnd_bytes(salt, sizeof salt);
+	e = password_hash(t->password, &h->params, salt, t->out);
+	secret_wipe(salt, sizeof salt);
+	return e;
+}
+
+static enum err perform(const struct hasher *h, struct task *t)
+{
+	if (t->out != NULL)
+		return hash(h, t);
+	return t->phc.n > 0 ? password_verify(t->password, t->phc, &h->params, &t->weaker) :
+	    password_verify_dummy(t->password, &h->params);
+}
+
+static struct task *next_task(struct hasher *h)
+{
+	struct task *t;
+
+	while (h->head == NULL && !h->stop)
+		pthread_cond_wait(&h->work, &h->mu);
+	t = h->head;
+	if (t == NULL)
+		return NULL;
+	h->head = t->next;
+	if (h->head == NULL)
+		h->tail = &h->head;
+	return t;
+}
+
+static void *thread_main(void *arg)
+{
+	struct hasher *h = arg;
+	struct task *t;
+
+	pthread_setname_np(pthread_self(), "hash");
+	/* of this thread alone (sched(7), "The nice value"); without it the hashes are right as well */
+	(void)setpriority(PRIO_PROCESS, 0, NICE);
+	pthread_mutex_lock(&h->mu);
+	while ((t = next_task(h)) != NULL) {
+		pthread_mutex_unlock(&h->mu);
+		t->e = perform(h, t);
+		pthread_mutex_lock(&h->mu);
+		t->done = true;
+		atomic_fetch_sub_explicit(&h->inside, 1, memory_order_relaxed);
+		pthread_cond_signal(&t->finished);
+	}
+	pthread_mutex_unlock(&h->mu);
+	return NULL;
+}
+
+static enum err start(struct hasher *h, int threads)
+{
+	sigset_t all, old;
+
+	sigfillset(&all); /* signals are the main thread's */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (h->nthreads < threads &&
+	    pthread_create(&h->threads[h->nthreads], NULL, thread_main, h) == 0)
+		h->nthreads++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return h->nthreads == threads ? OK : E_NOMEM;
+}
 
 enum err hasher_new(const struct password_params *p, int threads, size_t queue, struct hasher **out)
 {
-	struct hasher *h = heap_zalloc(sizeof *h);
+	size_t n = threads > 0 ? (size_t)threads : 1;
+	struct hasher *h = heap_zalloc(sizeof *h + n * sizeof *h->threads);
 
 	if (h == NULL)
 		return E_NOMEM;
 	h->params = *p;
-	h->slots = threads > 0 ? threads : 1;
-	h->queue = queue;
+	h->room = n + queue;
+	h->tail = &h->head;
 	pthread_mutex_init(&h->mu, NULL);
-	pthread_cond_init(&h->free_slot, NULL);
+	pthread_cond_init(&h->work, NULL);
+	if (start(h, (int)n) != OK) {
+		hasher_free(h);
+		return E_NOMEM;
+	}
 	*out = h;
 	return OK;
 }
@@ -33,72 +126,68 @@ void hasher_free(struct hasher *h)
 {
 	if (h == NULL)
 		return;
-	pthread_cond_destroy(&h->free_slot);
+	pthread_mutex_lock(&h->mu);
+	h->stop = true;
+	pthread_cond_broadcast(&h->work);
+	pthread_mutex_unlock(&h->mu);
+	for (; h->nthreads > 0; h->nthreads--)
+		pthread_join(h->threads[h->nthreads - 1], NULL);
+	pthread_cond_destroy(&h->work);
 	pthread_mutex_destroy(&h->mu);
 	heap_free(h);
 }
 
-static enum err enter(struct hasher *h)
+static enum err have_done(struct hasher *h, struct task *t)
 {
-	enum err e = OK;
-
+	if (hasher_full(h)) /* without the lock: an overload is refused for next to nothing */
+		return E_OVERLOADED;
+	pthread_cond_init(&t->finished, NULL);
 	pthread_mutex_lock(&h->mu);
-	if (h->slots == 0 && h->waiting >= h->queue) {
-		e = E_OVERLOADED;
+	if (hasher_full(h)) {
+		t->e = E_OVERLOADED;
 	} else {
-		h->waiting++;
-		while (h->slots == 0)
-			pthread_cond_wait(&h->free_slot, &h->mu);
-		h->waiting--;
-		h->slots--;
+		atomic_fetch_add_explicit(&h->inside, 1, memory_order_relaxed);
+		*h->tail = t;
+		h->tail = &t->next;
+		pthread_cond_signal(&h->work);
+		while (!t->done)
+			pthread_cond_wait(&t->finished, &h->mu);
 	}
 	pthread_mutex_unlock(&h->mu);
-	return e;
-}
-
-static void leave(struct hasher *h)
-{
-	pthread_mutex_lock(&h->mu);
-	h->slots++;
-	pthread_cond_signal(&h->free_slot);
-	pthread_mutex_unlock(&h->mu);
+	pthread_cond_destroy(&t->finished);
+	return t->e;
 }
 
 enum err hasher_hash(struct hasher *h, struct str password, char phc[PASSWORD_PHC_LEN])
 {
-	unsigned char salt[16];
-	enum err e = enter(h);
+	struct task t = { .password = password, .out = phc };
 
-	if (e != OK)
-		return e;
-	rnd_bytes(salt, sizeof salt);
-	e = password_hash(password, &h->params, salt, phc);
-	leave(h);
-	secret_wipe(salt, sizeof salt);
-	return e;
+	return have_done(h, &t);
 }
 
 enum err hasher_verify(struct hasher *h, struct str password, struct str phc, bool *weaker)
 {
-	enum err e = enter(h);
+	struct task t = { .password = password, .phc = phc };
+	enum err e = have_done(h, &t);
 
 	if (weaker != NULL)
-		*weaker = false;
-	if (e != OK)
-		return e;
-	e = phc.n > 0 ? password_verify(password, phc, &h->params, weaker) :
-	    password_verify_dummy(password, &h->params);
-	leave(h);
+		*weaker = t.weaker;
 	return e;
+}
+
+static size_t inside(const struct hasher *h)
+{
+	return atomic_load_explicit(&h->inside, memory_order_relaxed);
 }
 
 size_t hasher_waiting(const struct hasher *h)
 {
-	struct hasher *m = (struct hasher *)(uintptr_t)h; /* the lock is no part of its state */
-	size_t n;
+	size_t n = inside(h);
 
-	pthread_mutex_lock(&m->mu);
-	n = m->waiting;
-	pthread_mutex_unlock(&m->mu);
-	return n;
+	return n > (size_t)h->nthreads ? n - (size_t)h->nthreads : 0;
+}
+
+bool hasher_full(const struct hasher *h)
+{
+	return inside(h) >= h->room;
 }

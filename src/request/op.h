@@ -66,6 +66,7 @@ struct op {
 	bool large;                 /* LANE_DATA: a body past FLOW_AFTER comes as r->in, while the rest arrives */
 	int status;                 /* of success, for control handlers and OpenAPI */
 	bool mutates;               /* leaves an audit record */
+	bool hashes;                /* a password, always: refused on the worker while no hash is to be had */
 	bool no_store;              /* answer carries tokens or secrets: cache-control: no-store */
 	const char *const *query;   /* query parameters that are known, NULL-terminated; NULL: none */
 	/* LANE_DATA: on the worker; returns what reply, fail or suspend gave it */

@@ -1,5 +1,7 @@
 """Sign-up, sign-in, refresh, sign-out, sessions, passwords: over HTTP, on both stores."""
 import concurrent.futures
+import json
+import socket
 import statistics
 import time
 
@@ -46,7 +48,6 @@ def test_tokens_are_not_cached_and_carry_no_roles(gateway):
     r = post(gw, "/v1/auth/signin", {"email": "root@example.test", "password": "correct horse battery staple"})
     assert r.headers["cache-control"] == "no-store"
     import base64
-    import json
     head, claims, _ = r.json()["access_token"].split(".")
     pad = lambda s: base64.urlsafe_b64decode(s + "=" * (-len(s) % 4))  # noqa: E731
     assert json.loads(pad(head))["typ"] == "at+jwt"
@@ -291,6 +292,38 @@ def test_a_sign_in_storm_leaves_the_rest_alone(gateway):
     refused = [(r, t) for r, t in answers if r.status_code == 503]
     assert {r.status_code for r, _ in answers} == {401, 503} and len(refused) > 20
     assert all(r.json()["code"] == "overloaded" and r.headers["retry-after"] for r, _ in refused)
+
+
+def storm_from_sockets(gw, clients):
+    """Sockets on which a sign-in has been sent."""
+    host, port = gw.replicas[0].address["http"].rsplit(":", 1)
+    body = json.dumps({"email": "nobody@example.test", "password": "wrong"})
+    request = (f"POST /v1/auth/signin HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\n"
+               f"content-length: {len(body)}\r\n\r\n{body}").encode()
+    sockets = []
+    for _ in range(clients):
+        s = socket.create_connection((host, int(port)), timeout=30)
+        s.sendall(request)
+        sockets.append(s)
+    return sockets, request
+
+
+def test_refused_sign_ins_are_held_for_a_moment(gateway):
+    """Whoever asks again at once is slowed down by its own refusals; whoever goes away leaves nothing."""
+    gw = gateway(config={"auth.hash_threads": 1, "auth.hash_queue": 1, "auth.argon2.iterations": 64})
+    busy, request = storm_from_sockets(gw, 12)
+    for s in busy[6:]:
+        s.close()
+    asker, = storm_from_sockets(gw, 1)[0]
+    start = time.monotonic()
+    for _ in range(4):
+        answer = asker.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 503 ") and b"\r\nretry-after: " in answer
+        asker.sendall(request)
+    assert time.monotonic() - start >= 3 * 0.05
+    for s in [asker, *busy]:
+        s.close()
+    assert gw.call("GET", "/health").status_code == 200
 
 
 def test_without_credentials(gateway):
