@@ -283,8 +283,11 @@ static void apply_change(struct worker *w, const struct change *c)
 	case CHANGE_SESSION:
 		principal_cache_drop_session(w->principals, change_id(c), c->seq);
 		break;
-	case CHANGE_CREDENTIAL:
-	case CHANGE_TENANT: /* rare, and what hangs on them is not indexed by them */
+	case CHANGE_CREDENTIAL: /* tokens hang on it as on a session */
+		authn_flush(w->authn);
+		principal_cache_drop_session(w->principals, change_id(c), c->seq);
+		break;
+	case CHANGE_TENANT: /* rare, and what hangs on it is not indexed by it */
 		authn_flush(w->authn);
 		principal_cache_flush(w->principals, c->seq);
 		break;

@@ -82,15 +82,18 @@ static void write_capabilities(struct jsonw *w, const struct principal *p,
 	jsonw_arr_end(w);
 }
 
+/* What a service account's token hangs on is no session of its own to end. */
 static void write_auth(struct jsonw *w, const struct auth *a)
 {
+	bool session = a->has_session && a->principal->kind == PRINCIPAL_USER;
+
 	jsonw_key(w, "auth");
 	jsonw_obj(w);
 	jsonw_kz(w, "method", auth_method_name(a->method));
 	jsonw_key(w, "amr");
 	jwt_amr_write(jwt_amr_parse(a->amr), w->out);
 	w->comma = true;
-	if (a->has_session)
+	if (session)
 		jsonw_kid(w, "session_id", a->session);
 	jsonw_key(w, "expires_at");
 	if (a->expires_at != 0)

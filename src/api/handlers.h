@@ -32,6 +32,9 @@ enum err op_auth_verify(struct ctl *c, struct request *r, struct fail *f);
 enum err op_auth_forgot(struct ctl *c, struct request *r, struct fail *f);
 enum err op_auth_reset(struct ctl *c, struct request *r, struct fail *f);
 
+/* auth_token.c */
+enum err op_auth_token(struct ctl *c, struct request *r, struct fail *f);
+
 /* auth_session.c */
 enum err op_auth_sessions(struct ctl *c, struct request *r, struct fail *f);
 enum err op_auth_session_end(struct ctl *c, struct request *r, struct fail *f);

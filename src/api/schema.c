@@ -27,6 +27,8 @@ const struct schema schemas_all[] = {
 	ANSWER("SignupReply", "user:User"),
 	ANSWER("TokenSet", "access_token:string token_type:string expires_in:integer"
 	    " refresh_token:string refresh_expires_in:integer session_id:uuid user:TokenUser"),
+	ANSWER("TokenRequest", "grant_type:string client_id:string! client_secret:string! scope:string!"),
+	ANSWER("TokenReply", "access_token:string token_type:string expires_in:integer"),
 	ANSWER("TokenUser", "id:uuid email:string"),
 	ANSWER("Session", "id:uuid amr:[string] user_agent:string? ip:string? auth_time:time"
 	    " created_at:time last_used_at:time expires_at:time current:boolean"),

@@ -22,7 +22,7 @@ static int64_t earlier(int64_t a, int64_t b)
 }
 
 /* No token outlives its session: neither limit, of which the idle one is never the later. */
-static enum err issue(struct ctl *c, const struct session *s, int64_t now, int64_t *exp,
+enum err token_issue(struct ctl *c, const struct session *s, int64_t now, int64_t *exp,
     struct buf *out, struct fail *f)
 {
 	struct keyring *keys = c->keys(c);
@@ -53,7 +53,7 @@ enum err token_set_reply(struct ctl *c, struct request *r, const struct session 
 	enum err e;
 
 	buf_init(&access, 8192);
-	e = issue(c, s, now, &exp, &access, f);
+	e = token_issue(c, s, now, &exp, &access, f);
 	if (e != OK)
 		goto out;
 	w = request_json(r, 200);

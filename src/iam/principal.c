@@ -139,29 +139,52 @@ size_t principal_in_tenant(const struct principal *p, struct str tenant, size_t 
 	return hi - lo;
 }
 
+static void take_session(const struct store_rows *r, int64_t now, struct session_state *out)
+{
+	enum { COL_PRINCIPAL, COL_ENDED_AT, COL_IDLE_EXPIRES_AT, COL_EXPIRES_AT };
+
+	if (r->nrows == 0)
+		return;
+	out->principal = store_id(r, 0, COL_PRINCIPAL);
+	out->expires_at = store_int(r, 0, COL_EXPIRES_AT);
+	out->live = store_is_null(r, 0, COL_ENDED_AT) &&
+	    store_int(r, 0, COL_IDLE_EXPIRES_AT) > now && out->expires_at > now;
+}
+
+static void take_credential(const struct store_rows *r, int64_t now, struct session_state *out)
+{
+	enum { COL_ACCOUNT, COL_EXPIRES_AT };
+
+	if (r->nrows == 0)
+		return;
+	out->principal = store_id(r, 0, COL_ACCOUNT);
+	out->expires_at = store_is_null(r, 0, COL_EXPIRES_AT) ? INT64_MAX :
+	    store_int(r, 0, COL_EXPIRES_AT);
+	out->live = out->expires_at > now;
+}
+
 enum err session_state_load(struct store *s, struct id id, int64_t now, struct session_state *out,
     struct fail *f)
 {
-	enum { COL_PRINCIPAL, COL_ENDED_AT, COL_IDLE_EXPIRES_AT, COL_EXPIRES_AT };
-	const struct store_stmt reads[2] = {
-		STMT("SELECT principal, ended_at, idle_expires_at, expires_at FROM session WHERE id = ?",
+	enum { READ_SESSION, READ_CREDENTIAL, READ_AS_OF };
+	const struct store_stmt reads[] = {
+		[READ_SESSION] = STMT("SELECT principal, ended_at, idle_expires_at, expires_at FROM session "
+		                      "WHERE id = ?", SV_ID(&id)),
+		[READ_CREDENTIAL] = STMT("SELECT service_account, expires_at FROM credential WHERE id = ?",
 		    SV_ID(&id)),
-		change_seq_stmt,
+		[READ_AS_OF] = change_seq_stmt,
 	};
-	struct store_rows rows[2];
+	struct store_rows rows[sizeof reads / sizeof *reads];
 	struct arena a;
 	enum err e;
 
 	arena_init(&a, READ_MAX);
 	*out = (struct session_state){ .id = id };
-	e = store_read(s, STORE_LINEAR, reads, 2, &a, rows, f);
-	if (e == OK)
-		out->as_of = store_int(&rows[1], 0, 0);
-	if (e == OK && rows[0].nrows > 0) {
-		out->principal = store_id(&rows[0], 0, COL_PRINCIPAL);
-		out->expires_at = store_int(&rows[0], 0, COL_EXPIRES_AT);
-		out->live = store_is_null(&rows[0], 0, COL_ENDED_AT) &&
-		    store_int(&rows[0], 0, COL_IDLE_EXPIRES_AT) > now && out->expires_at > now;
+	e = store_read(s, STORE_LINEAR, reads, sizeof reads / sizeof *reads, &a, rows, f);
+	if (e == OK) {
+		take_session(&rows[READ_SESSION], now, out);
+		take_credential(&rows[READ_CREDENTIAL], now, out);
+		out->as_of = store_int(&rows[READ_AS_OF], 0, 0);
 	}
 	arena_release(&a);
 	return e;

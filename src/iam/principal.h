@@ -40,11 +40,12 @@ void principal_unref(struct principal *p);
 /* Assignments in `tenant`: index of the first and their number (binary search). */
 size_t principal_in_tenant(const struct principal *p, struct str tenant, size_t *first);
 
-/* The state of a session, for the check that a token's session still lives. */
+/* The state of what a token hangs on, for the check that it still lives: the session of a sign-in, or
+ * the credential of a service account that the token was given for (client_credentials). */
 struct session_state {
 	struct id id, principal;
 	bool live;          /* neither ended nor past its limits at `now` of the load */
-	int64_t expires_at; /* wall, microseconds: absolute limit */
+	int64_t expires_at; /* wall, microseconds: absolute limit; INT64_MAX: none */
 	int64_t as_of;
 };
 /* An unknown session is OK with live == false. Blocking: control lane. */

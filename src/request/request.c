@@ -120,8 +120,7 @@ struct str request_header(const struct request *r, struct str name)
 	return STR_NONE;
 }
 
-/* Percent-decodes a query component (`+` is a blank); .p NULL when broken or out of memory. */
-static struct str decode_component(struct request *r, struct str s)
+struct str request_decode(struct request *r, struct str s)
 {
 	char *out = arena_alloc(&r->arena, s.n + 1);
 	size_t k = 0;
@@ -150,7 +149,7 @@ struct str request_query(struct request *r, const char *name)
 		struct str key = str_cut(pair, '=', &value);
 
 		if (str_eqc(key, name))
-			return decode_component(r, value.p != NULL ? value : STR(""));
+			return request_decode(r, value.p != NULL ? value : STR(""));
 	}
 	return STR_NONE;
 }

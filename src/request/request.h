@@ -181,6 +181,9 @@ static inline bool request_is_grpc(const struct request *r)
 }
 /* First field of that lower-case name, or STR_NONE. */
 struct str request_header(const struct request *r, struct str name);
+/* A component of a query or a form, percent-decoded (`+` is a blank) to UTF-8 without NUL, in the arena;
+ * STR_NONE when broken or out of memory. */
+struct str request_decode(struct request *r, struct str s);
 /* The value of a query parameter, percent-decoded, in the arena; STR_NONE when absent or broken. */
 struct str request_query(struct request *r, const char *name);
 /* Correlation id and trace context from the headers, or new ones. */

@@ -9,72 +9,15 @@ import uuid
 
 import pytest
 from jwcrypto import jwk
-from jwcrypto import jws as cjws
 
+from harness.door import Door, assert_refused, b64u, joined, parts, signed
 from harness.gateway import ADMIN_EMAIL, ADMIN_PASSWORD
 from harness.wait import until
-
-
-def b64u(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def unb64u(text):
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def parts(token):
-    head, claims, sig = token.split(".")
-    return json.loads(unb64u(head)), json.loads(unb64u(claims)), unb64u(sig)
-
-
-def joined(head, claims, sig):
-    text = [x if isinstance(x, str) else b64u(json.dumps(x).encode()) for x in (head, claims)]
-    return ".".join([*text, b64u(sig)])
-
-
-def signed(key, head, claims):
-    t = cjws.JWS(json.dumps(claims))
-    t.add_signature(key, alg=head["alg"], protected=json.dumps(head))
-    return t.serialize(compact=True)
-
-
-class Door:
-    def __init__(self, gw):
-        self.gw = gw
-        self.good = gw.signin()["access_token"]
-
-    def me(self, authorization=None, **kw):
-        headers = {"authorization": authorization} if authorization is not None else {}
-        return self.gw.call("GET", "/v1/me", headers=headers, **kw)
-
-    def failures(self):
-        text = self.gw.call("GET", "/metrics", listener="admin").text
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
-                   if line.startswith("gateway_auth_failures_total"))
-
-    def service_account(self, *assignments, kind="api_key", **body):
-        sa = self.gw.admin("POST", "/admin/service-accounts", self.good, {"name": f"sa-{uuid.uuid4()}"})
-        for tenant, role in assignments:
-            self.gw.admin("POST", "/admin/assignments", self.good,
-                          {"principal": sa["id"], "tenant": tenant, "role": role})
-        c = self.gw.admin("POST", f"/admin/service-accounts/{sa['id']}/credentials", self.good,
-                          {"kind": kind, **body})
-        return sa["id"], c
 
 
 @pytest.fixture
 def door(gateway):
     return Door(gateway())
-
-
-def assert_refused(r):
-    """401, the one envelope, and nothing in it that tells one reason from another."""
-    assert r.status_code == 401, r.text
-    body = r.json()
-    body.pop("request_id")
-    assert body == {"code": "unauthenticated", "error": "authentication is required or failed", "details": {}}
-    assert r.headers["www-authenticate"] == "Bearer"
 
 
 def forgeries(door):
@@ -192,15 +135,6 @@ def test_an_api_key_expires(door):
     assert door.me(f"Bearer {c['secret']}").status_code == 200
     until(lambda: time.time() > end, 5, "the key's end")
     assert_refused(door.me(f"Bearer {c['secret']}"))
-
-
-def test_client_credentials_prove_a_service_account_too(door):
-    sa, c = door.service_account(kind="secret")
-    r = door.gw.call("POST", "/v1/auth/token", auth=(sa, c["secret"]), data={"grant_type": "client_credentials"})
-    if r.status_code == 404:
-        pytest.skip("POST /v1/auth/token comes with a later issue")
-    assert r.status_code == 200, r.text
-    assert door.me(f"Bearer {r.json()['access_token']}").json()["id"] == sa
 
 
 # ---- Basic -------------------------------------------------------------------------------------

@@ -1,0 +1,16 @@
+/* Bodies of the type application/x-www-form-urlencoded, and credentials that are written like them (RFC
+ * 6749, 2.3.1). What a form holds besides the fields asked for is ignored, as RFC 6749, 3.2 wants. The
+ * thread that owns the request. */
+#ifndef API_FORM_H
+#define API_FORM_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct request;
+
+/* The decoded value of a field of r->body, in the request's arena; .p NULL when it is absent or empty.
+ * E_BAD_REQUEST: given twice, or not percent-encoded UTF-8. E_NOMEM. */
+enum err form_field(struct request *r, const char *name, struct str *out);
+
+#endif
