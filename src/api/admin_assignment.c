@@ -1,13 +1,11 @@
 /* /admin/assignments */
 #include <stddef.h>
 
-#include "api/audit_note.h"
 #include "api/bodies.h"
-#include "api/commit.h"
 #include "api/ctl.h"
 #include "api/etag.h"
 #include "api/handlers.h"
-#include "api/page.h"
+#include "api/resource.h"
 #include "api/scope.h"
 #include "authz/decision.h"
 #include "base/clock.h"
@@ -19,10 +17,10 @@
 #include "iam/user.h"
 #include "iam/write.h"
 
-#define VERSION 1 /* an assignment never changes */
-
-static void assignment_write(struct jsonw *w, const struct assignment *as)
+static void assignment_write(struct jsonw *w, const void *row)
 {
+	const struct assignment *as = row;
+
 	jsonw_obj(w);
 	jsonw_kid(w, "id", as->id);
 	jsonw_kid(w, "principal", as->principal);
@@ -34,63 +32,49 @@ static void assignment_write(struct jsonw *w, const struct assignment *as)
 	else
 		jsonw_null(w);
 	jsonw_ktime(w, "created_at", as->created_at);
-	etag_write(w, VERSION);
+	etag_write(w, RESOURCE_FIXED);
 	jsonw_obj_end(w);
 }
 
-static enum err assignment_reply(struct request *r, int status, const struct assignment *as)
-{
-	struct jsonw w = request_json(r, status);
-
-	assignment_write(&w, as);
-	return etag_header(r, VERSION);
-}
-
-static enum err of_path(struct ctl *c, struct request *r, struct assignment *as, struct fail *f)
+static enum err find(struct ctl *c, struct request *r, void *row, struct fail *f)
 {
 	struct id id;
 
 	if (!id_parse(r->param[0], &id))
 		return fail_set(f, E_NOT_FOUND, "there is no such assignment");
-	return assignment_by_id(c->store, id, &r->arena, as, f);
+	return assignment_by_id(c->store, id, &r->arena, row, f);
 }
 
-enum err op_assignment_get(struct ctl *c, struct request *r, struct fail *f)
-{
-	struct assignment as;
-	enum err e = of_path(c, r, &as, f);
-
-	return e == OK ? assignment_reply(r, 200, &as) : e;
-}
-
-enum err op_assignment_list(struct ctl *c, struct request *r, struct fail *f)
+static enum err list(struct ctl *c, struct request *r, const struct page *page, void **rows,
+    size_t *n, struct fail *f)
 {
 	struct str principal = request_query(r, "principal");
 	struct assignment_filter q = { .tenant = request_query(r, "tenant"),
-		.role = request_query(r, "role"), .by_principal = principal.p != NULL };
+		.role = request_query(r, "role"), .by_principal = principal.p != NULL,
+		.after_set = page->has_id, .after = page->id, .limit = page_limit(page) };
 	struct assignment *as = NULL;
-	struct page page;
-	struct jsonw w;
-	size_t n = 0, shown;
-	enum err e = page_read(r, true, &page, f);
+	enum err e;
 
-	if (e != OK)
-		return e;
 	if (q.by_principal && !id_parse(principal, &q.principal))
 		return fail_set(f, E_INVALID_PARAMETER, "principal must be a UUID");
-	q.after_set = page.has_id;
-	q.after = page.id;
-	q.limit = page_limit(&page);
-	e = assignment_list(c->store, &q, &r->arena, &as, &n, f);
-	if (e != OK)
-		return e;
-	shown = page_count(&page, n);
-	w = page_begin(r);
-	for (size_t i = 0; i < shown; i++)
-		assignment_write(&w, &as[i]);
-	page_end(&w, &page, n, shown > 0 ? str_n((char *)as[shown - 1].id.b, 16) : STR_NONE);
+	e = assignment_list(c->store, &q, &r->arena, &as, n, f);
+	*rows = as;
+	return e;
+}
+
+static enum err take_away(struct ctl *c, struct request *r, struct write *w, const void *row,
+    struct fail *f)
+{
+	(void)c, (void)r, (void)f;
+	assignment_delete(w, row);
 	return OK;
 }
+
+const struct resource assignment_rows = {
+	.size = sizeof(struct assignment), .by = PAGE_BY_ID, .key = offsetof(struct assignment, id),
+	.taken = "the principal has this role there already",
+	.write = assignment_write, .find = find, .list = list, .remove = take_away,
+};
 
 /* ---- who may be assigned -------------------------------------------------------------------- */
 
@@ -212,26 +196,6 @@ enum err op_assignment_create(struct ctl *c, struct request *r, struct fail *f)
 		return e;
 	write_init(&w, &r->arena, now);
 	assignment_insert(&w, &as, built_in);
-	e = assignment_reply(r, 201, &as);
-	if (e == OK)
-		e = commit(c, r, &w, f);
-	if (e == E_INVALID_FIELD)
-		return fail_set(f, e, "principal or tenant does not exist");
-	return e == E_CONFLICT ? fail_set(f, e, "the principal has this role there already") : e;
-}
-
-enum err op_assignment_delete(struct ctl *c, struct request *r, struct fail *f)
-{
-	struct assignment as;
-	struct write w;
-	enum err e = of_path(c, r, &as, f);
-
-	if (e == OK)
-		e = etag_check(r, VERSION, f);
-	if (e != OK)
-		return e;
-	AUDIT_BEFORE(r, assignment_write, &as);
-	write_init(&w, &r->arena, clock_wall());
-	assignment_delete(&w, &as);
-	return commit(c, r, &w, f);
+	e = resource_create(c, r, &w, &as, f);
+	return e == E_INVALID_FIELD ? fail_set(f, e, "principal or tenant does not exist") : e;
 }

@@ -3,13 +3,11 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "api/audit_note.h"
 #include "api/bodies.h"
-#include "api/commit.h"
 #include "api/ctl.h"
 #include "api/etag.h"
 #include "api/handlers.h"
-#include "api/page.h"
+#include "api/resource.h"
 #include "api/user_reply.h"
 #include "authz/decision.h"
 #include "base/clock.h"
@@ -44,8 +42,10 @@ enum err op_right_list(struct ctl *c, struct request *r, struct fail *f)
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-static void role_write(struct jsonw *w, const struct role_def *d)
+static void role_write(struct jsonw *w, const void *row)
 {
+	const struct role_def *d = row;
+
 	jsonw_obj(w);
 	jsonw_kstr(w, "id", d->id);
 	jsonw_kstr(w, "name", d->name);
@@ -64,14 +64,6 @@ static void role_write(struct jsonw *w, const struct role_def *d)
 	jsonw_obj_end(w);
 }
 
-static enum err role_reply(struct request *r, int status, const struct role_def *d)
-{
-	struct jsonw w = request_json(r, status);
-
-	role_write(&w, d);
-	return etag_header(r, d->version);
-}
-
 static bool after(struct str a, struct str b)
 {
 	int c = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
@@ -86,60 +78,74 @@ static bool listed(const struct role_def *d, struct str tenant, struct str past)
 	    (past.p == NULL || after(d->id, past));
 }
 
-enum err op_role_list(struct ctl *c, struct request *r, struct fail *f)
-{
-	struct str tenant = request_query(r, "tenant"), last = STR_NONE;
-	struct role_set *roles = NULL;
-	struct page page;
-	struct jsonw w;
-	size_t n = 0;
-	enum err e = page_read(r, false, &page, f);
-
-	if (e == OK)
-		e = role_set_load(c->store, &roles, f);
-	if (e != OK)
-		return e;
-	w = page_begin(r);
-	for (size_t i = 0; i < role_set_count(roles) && n <= page.size; i++) {
-		const struct role_def *d = role_set_at(roles, i);
-
-		if (!listed(d, tenant, page.after) || n++ == page.size)
-			continue;
-		role_write(&w, d);
-		last = d->id;
-	}
-	page_end(&w, &page, n, last);
-	role_set_unref(roles);
-	return OK;
-}
-
 static void unref(void *roles)
 {
 	role_set_unref(roles);
 }
 
-/* The role of the path, alive as long as the request. */
-static enum err role_of_path(struct ctl *c, struct request *r, const struct role_def **d,
-    struct fail *f)
+/* All roles, alive as long as the request. */
+static enum err load(struct ctl *c, struct request *r, struct role_set **roles, struct fail *f)
 {
-	struct role_set *roles = NULL;
-	enum err e = role_set_load(c->store, &roles, f);
+	enum err e = role_set_load(c->store, roles, f);
+
+	if (e == OK && request_on_finish(r, unref, *roles) != OK)
+		e = fail_code(f, E_NOMEM);
+	return e;
+}
+
+static enum err find(struct ctl *c, struct request *r, void *row, struct fail *f)
+{
+	const struct role_def *d;
+	struct role_set *roles;
+	enum err e = load(c, r, &roles, f);
 
 	if (e != OK)
 		return e;
-	if (request_on_finish(r, unref, roles) != OK)
-		return fail_code(f, E_NOMEM);
-	*d = role_set_find(roles, r->param[0]);
-	return *d != NULL ? OK : fail_set(f, E_NOT_FOUND, "there is no such role");
+	d = role_set_find(roles, r->param[0]);
+	if (d == NULL)
+		return fail_set(f, E_NOT_FOUND, "there is no such role");
+	*(struct role_def *)row = *d;
+	return OK;
 }
 
-enum err op_role_get(struct ctl *c, struct request *r, struct fail *f)
+static enum err list(struct ctl *c, struct request *r, const struct page *page, void **rows,
+    size_t *n, struct fail *f)
 {
-	const struct role_def *d;
-	enum err e = role_of_path(c, r, &d, f);
+	struct str tenant = request_query(r, "tenant");
+	size_t limit = (size_t)page_limit(page);
+	struct role_set *roles;
+	struct role_def *out;
+	enum err e = load(c, r, &roles, f);
 
-	return e == OK ? role_reply(r, 200, d) : e;
+	if (e != OK)
+		return e;
+	*rows = out = arena_alloc(&r->arena, limit * sizeof *out);
+	if (out == NULL)
+		return fail_code(f, E_NOMEM);
+	for (size_t i = 0; i < role_set_count(roles) && *n < limit; i++)
+		if (listed(role_set_at(roles, i), tenant, page->after))
+			out[(*n)++] = *role_set_at(roles, i);
+	return OK;
 }
+
+static enum err take_away(struct ctl *c, struct request *r, struct write *w, const void *row,
+    struct fail *f)
+{
+	const struct role_def *d = row;
+
+	(void)c, (void)r;
+	if (d->built_in)
+		return fail_code(f, E_BUILT_IN);
+	role_delete(w, d->id, d->version);
+	return OK;
+}
+
+const struct resource role_rows = {
+	.size = sizeof(struct role_def), .by = PAGE_BY_TEXT, .key = offsetof(struct role_def, id),
+	.version = offsetof(struct role_def, version), .taken = "there is a role with this id",
+	.in_use = "the role is assigned to somebody",
+	.write = role_write, .find = find, .list = list, .remove = take_away,
+};
 
 /* ---- bodies --------------------------------------------------------------------------------- */
 
@@ -244,12 +250,8 @@ enum err op_role_create(struct ctl *c, struct request *r, struct fail *f)
 		return e;
 	write_init(&w, &r->arena, clock_wall());
 	role_insert(&w, &d);
-	e = role_reply(r, 201, &d);
-	if (e == OK)
-		e = commit(c, r, &w, f);
-	if (e == E_INVALID_FIELD)
-		return body_invalid(f, "tenant", "does not exist");
-	return e == E_CONFLICT ? fail_set(f, e, "there is a role with this id") : e;
+	e = resource_create(c, r, &w, &d, f);
+	return e == E_INVALID_FIELD ? body_invalid(f, "tenant", "does not exist") : e;
 }
 
 struct role_change {
@@ -262,36 +264,26 @@ const struct body_field body_role_patch[] = {
 	{ NULL },
 };
 
-static enum err patch_once(struct ctl *c, struct request *r, const struct role_patch *p,
+static enum err edit(struct ctl *c, struct request *r, struct write *w, void *row, const void *arg,
     struct fail *f)
 {
-	const struct role_def *was;
-	struct role_def d;
-	struct write w;
-	enum err e = role_of_path(c, r, &was, f);
+	const struct role_patch *p = arg;
+	struct role_def *d = row;
+	enum err e = OK;
 
-	if (e != OK)
-		return e;
-	if (was->built_in)
+	if (d->built_in)
 		return fail_code(f, E_BUILT_IN);
-	d = *was;
 	if (p->set_name)
-		d.name = p->name;
+		d->name = p->name;
 	if (p->set_grants) {
-		d.grants = p->grants;
-		d.n = p->n;
+		d->grants = p->grants;
+		d->n = p->n;
+		e = check_holds(c, r, d, f);
 	}
-	e = etag_check(r, d.version, f);
-	if (e == OK && p->set_grants)
-		e = check_holds(c, r, &d, f);
 	if (e != OK)
 		return e;
-	AUDIT_BEFORE(r, role_write, was);
-	write_init(&w, &r->arena, clock_wall());
-	role_update(&w, d.id, d.version, p);
-	d.version++;
-	e = role_reply(r, 200, &d);
-	return e == OK ? commit(c, r, &w, f) : e;
+	role_update(w, d->id, d->version++, p);
+	return OK;
 }
 
 enum err op_role_patch(struct ctl *c, struct request *r, struct fail *f)
@@ -299,7 +291,6 @@ enum err op_role_patch(struct ctl *c, struct request *r, struct fail *f)
 	struct role_grant *grants = NULL;
 	struct role_patch p = { 0 };
 	struct role_change b;
-	unsigned tries = 0;
 	enum err e = body_read(r, body_role_patch, &b, sizeof b, f);
 
 	if (e == OK)
@@ -310,38 +301,5 @@ enum err op_role_patch(struct ctl *c, struct request *r, struct fail *f)
 	p.name = b.name.v;
 	p.set_grants = b.rights.set;
 	p.grants = grants;
-	do {
-		e = patch_once(c, r, &p, f);
-	} while (etag_again(r, e, &tries, f));
-	return e;
-}
-
-static enum err delete_once(struct ctl *c, struct request *r, struct fail *f)
-{
-	const struct role_def *d;
-	struct write w;
-	enum err e = role_of_path(c, r, &d, f);
-
-	if (e == OK && d->built_in)
-		return fail_code(f, E_BUILT_IN);
-	if (e == OK)
-		e = etag_check(r, d->version, f);
-	if (e != OK)
-		return e;
-	AUDIT_BEFORE(r, role_write, d);
-	write_init(&w, &r->arena, clock_wall());
-	role_delete(&w, d->id, d->version);
-	e = commit(c, r, &w, f);
-	return e == E_CONFLICT ? fail_set(f, e, "the role is assigned to somebody") : e;
-}
-
-enum err op_role_delete(struct ctl *c, struct request *r, struct fail *f)
-{
-	unsigned tries = 0;
-	enum err e;
-
-	do {
-		e = delete_once(c, r, f);
-	} while (etag_again(r, e, &tries, f));
-	return e;
+	return resource_change(c, r, edit, &p, f);
 }

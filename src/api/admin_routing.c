@@ -10,7 +10,7 @@
 #include "api/ctl.h"
 #include "api/etag.h"
 #include "api/handlers.h"
-#include "api/page.h"
+#include "api/resource.h"
 #include "api/routing_diff.h"
 #include "api/user_reply.h"
 #include "base/clock.h"
@@ -85,35 +85,28 @@ static void revision_write(struct jsonw *w, const struct route_revision *v)
 	jsonw_kstr_or_null(w, "note", v->note);
 }
 
-enum err op_routing_revisions(struct ctl *c, struct request *r, struct fail *f)
+static void write_row(struct jsonw *w, const void *row)
 {
-	struct route_revision *v;
-	struct page page;
-	struct jsonw w;
-	char last[24] = "";
-	uint64_t before = 0;
-	size_t n, shown;
-	enum err e = page_read(r, false, &page, f);
-
-	if (e != OK)
-		return e;
-	if (page.after.p != NULL && !str_u64(page.after, INT64_MAX, &before))
-		return fail_set(f, E_INVALID_PARAMETER, "page_token is not one of this list");
-	e = route_revision_list(c->store, (int64_t)before, (size_t)page_limit(&page), &r->arena, &v, &n,
-	    f);
-	if (e != OK)
-		return e;
-	shown = page_count(&page, n);
-	w = page_begin(r);
-	for (size_t i = 0; i < shown; i++) {
-		jsonw_obj(&w);
-		revision_write(&w, &v[i]);
-		jsonw_obj_end(&w);
-		snprintf(last, sizeof last, "%" PRId64, v[i].revision);
-	}
-	page_end(&w, &page, n, str_c(last));
-	return OK;
+	jsonw_obj(w);
+	revision_write(w, row);
+	jsonw_obj_end(w);
 }
+
+static enum err list(struct ctl *c, struct request *r, const struct page *page, void **rows,
+    size_t *n, struct fail *f)
+{
+	struct route_revision *v = NULL;
+	enum err e = route_revision_list(c->store, page->before, (size_t)page_limit(page), &r->arena, &v,
+	    n, f);
+
+	*rows = v;
+	return e;
+}
+
+const struct resource revision_rows = {
+	.size = sizeof(struct route_revision), .by = PAGE_BY_NUMBER,
+	.key = offsetof(struct route_revision, revision), .write = write_row, .list = list,
+};
 
 static enum err revision_of(struct ctl *c, struct request *r, struct str text,
     struct route_revision *out, struct fail *f)

@@ -1,14 +1,13 @@
 /* /admin/service-accounts and their credentials */
 #include <stddef.h>
 
-#include "api/audit_note.h"
 #include "api/bodies.h"
 #include "api/commit.h"
 #include "api/covers.h"
 #include "api/ctl.h"
 #include "api/etag.h"
 #include "api/handlers.h"
-#include "api/page.h"
+#include "api/resource.h"
 #include "api/takeover.h"
 #include "api/user_reply.h"
 #include "base/clock.h"
@@ -20,8 +19,10 @@
 #include "iam/tenant.h"
 #include "iam/write.h"
 
-static void account_write(struct jsonw *w, const struct service_account *sa)
+static void account_write(struct jsonw *w, const void *row)
 {
+	const struct service_account *sa = row;
+
 	jsonw_obj(w);
 	jsonw_kid(w, "id", sa->id);
 	jsonw_kstr(w, "name", sa->name);
@@ -33,14 +34,6 @@ static void account_write(struct jsonw *w, const struct service_account *sa)
 	jsonw_obj_end(w);
 }
 
-static enum err account_reply(struct request *r, int status, const struct service_account *sa)
-{
-	struct jsonw w = request_json(r, status);
-
-	account_write(&w, sa);
-	return etag_header(r, sa->version);
-}
-
 static enum err of_path(struct ctl *c, struct request *r, struct service_account *sa, struct fail *f)
 {
 	struct id id;
@@ -50,38 +43,40 @@ static enum err of_path(struct ctl *c, struct request *r, struct service_account
 	return service_account_by_id(c->store, id, &r->arena, sa, f);
 }
 
-enum err op_service_account_get(struct ctl *c, struct request *r, struct fail *f)
+static enum err find(struct ctl *c, struct request *r, void *row, struct fail *f)
 {
-	struct service_account sa;
-	enum err e = of_path(c, r, &sa, f);
-
-	return e == OK ? account_reply(r, 200, &sa) : e;
+	return of_path(c, r, row, f);
 }
 
-enum err op_service_account_list(struct ctl *c, struct request *r, struct fail *f)
+static enum err list(struct ctl *c, struct request *r, const struct page *page, void **rows,
+    size_t *n, struct fail *f)
 {
-	struct service_account_filter q = { .tenant = request_query(r, "tenant") };
+	struct service_account_filter q = { .tenant = request_query(r, "tenant"),
+		.after_set = page->has_id, .after = page->id, .limit = page_limit(page) };
 	struct service_account *sa = NULL;
-	struct page page;
-	struct jsonw w;
-	size_t n = 0, shown;
-	enum err e = page_read(r, true, &page, f);
+	enum err e = service_account_list(c->store, &q, &r->arena, &sa, n, f);
 
-	if (e != OK)
-		return e;
-	q.after_set = page.has_id;
-	q.after = page.id;
-	q.limit = page_limit(&page);
-	e = service_account_list(c->store, &q, &r->arena, &sa, &n, f);
-	if (e != OK)
-		return e;
-	shown = page_count(&page, n);
-	w = page_begin(r);
-	for (size_t i = 0; i < shown; i++)
-		account_write(&w, &sa[i]);
-	page_end(&w, &page, n, shown > 0 ? str_n((char *)sa[shown - 1].id.b, 16) : STR_NONE);
+	*rows = sa;
+	return e;
+}
+
+static enum err take_away(struct ctl *c, struct request *r, struct write *w, const void *row,
+    struct fail *f)
+{
+	const struct service_account *sa = row;
+
+	(void)c, (void)r, (void)f;
+	service_account_delete(w, sa->id, sa->version);
 	return OK;
 }
+
+const struct resource service_account_rows = {
+	.size = sizeof(struct service_account), .by = PAGE_BY_ID,
+	.key = offsetof(struct service_account, id),
+	.version = offsetof(struct service_account, version),
+	.taken = "there is a service account with this name",
+	.write = account_write, .find = find, .list = list, .remove = take_away,
+};
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
@@ -111,12 +106,8 @@ enum err op_service_account_create(struct ctl *c, struct request *r, struct fail
 	sa.tenant = b.tenant.v;
 	write_init(&w, &r->arena, now);
 	service_account_insert(&w, &sa);
-	e = account_reply(r, 201, &sa);
-	if (e == OK)
-		e = commit(c, r, &w, f);
-	if (e == E_INVALID_FIELD)
-		return body_invalid(f, "tenant", "does not exist");
-	return e == E_CONFLICT ? fail_set(f, e, "there is a service account with this name") : e;
+	e = resource_create(c, r, &w, &sa, f);
+	return e == E_INVALID_FIELD ? body_invalid(f, "tenant", "does not exist") : e;
 }
 
 struct account_change {
@@ -129,80 +120,36 @@ const struct body_field body_service_account_patch[] = {
 	{ NULL },
 };
 
-static enum err patch_once(struct ctl *c, struct request *r, const struct account_change *b,
+static enum err edit(struct ctl *c, struct request *r, struct write *w, void *row, const void *arg,
     struct fail *f)
 {
+	const struct account_change *b = arg;
 	struct service_account_patch p = { .set_name = b->name.set, .name = b->name.v,
 		.set_disabled = b->disabled.set, .disabled = b->disabled.v };
-	struct service_account sa;
-	struct write w;
-	enum err e = of_path(c, r, &sa, f);
+	struct service_account *sa = row;
 
-	if (e == OK)
-		e = etag_check(r, sa.version, f);
-	if (e != OK)
-		return e;
-	AUDIT_BEFORE(r, account_write, &sa);
-	write_init(&w, &r->arena, clock_wall());
-	service_account_update(&w, sa.id, sa.version, &p);
+	(void)c, (void)r, (void)f;
+	service_account_update(w, sa->id, sa->version, &p);
 	if (p.set_name)
-		sa.name = p.name;
+		sa->name = p.name;
 	if (p.set_disabled)
-		sa.disabled = p.disabled;
-	sa.updated_at = w.now;
-	sa.version++;
-	e = account_reply(r, 200, &sa);
-	if (e == OK)
-		e = commit(c, r, &w, f);
-	return e == E_CONFLICT ? fail_set(f, e, "there is a service account with this name") : e;
+		sa->disabled = p.disabled;
+	sa->updated_at = w->now;
+	sa->version++;
+	return OK;
 }
 
 enum err op_service_account_patch(struct ctl *c, struct request *r, struct fail *f)
 {
 	struct account_change b;
-	unsigned tries = 0;
 	enum err e = body_read(r, body_service_account_patch, &b, sizeof b, f);
 
-	if (e != OK)
-		return e;
-	do {
-		e = patch_once(c, r, &b, f);
-	} while (etag_again(r, e, &tries, f));
-	return e;
-}
-
-static enum err delete_once(struct ctl *c, struct request *r, struct fail *f)
-{
-	struct service_account sa;
-	struct write w;
-	enum err e = of_path(c, r, &sa, f);
-
-	if (e == OK)
-		e = etag_check(r, sa.version, f);
-	if (e != OK)
-		return e;
-	AUDIT_BEFORE(r, account_write, &sa);
-	write_init(&w, &r->arena, clock_wall());
-	service_account_delete(&w, sa.id, sa.version);
-	return commit(c, r, &w, f);
-}
-
-enum err op_service_account_delete(struct ctl *c, struct request *r, struct fail *f)
-{
-	unsigned tries = 0;
-	enum err e;
-
-	do {
-		e = delete_once(c, r, f);
-	} while (etag_again(r, e, &tries, f));
-	return e;
+	return e == OK ? resource_change(c, r, edit, &b, f) : e;
 }
 
 /* ---- credentials ---------------------------------------------------------------------------- */
 
-#define CREDENTIAL_VERSION 1 /* a credential never changes */
-
-static void credential_write(struct jsonw *w, const struct credential *cr, const char *secret)
+static void write_credential(struct jsonw *w, const struct credential *cr, const char *secret)
 {
 	jsonw_obj(w);
 	jsonw_kid(w, "id", cr->id);
@@ -222,33 +169,35 @@ static void credential_write(struct jsonw *w, const struct credential *cr, const
 	jsonw_ktime(w, "created_at", cr->created_at);
 	if (secret != NULL)
 		jsonw_kz(w, "secret", secret);
-	etag_write(w, CREDENTIAL_VERSION);
+	etag_write(w, RESOURCE_FIXED);
 	jsonw_obj_end(w);
 }
 
-/* All of them: there are at most CREDENTIALS_MAX. */
-enum err op_credential_list(struct ctl *c, struct request *r, struct fail *f)
+static void credential_write(struct jsonw *w, const void *row)
 {
+	write_credential(w, row, NULL);
+}
+
+/* There are at most CREDENTIALS_MAX, so they are read all and the page cut out of them. */
+static enum err list_credentials(struct ctl *c, struct request *r, const struct page *page,
+    void **rows, size_t *n, struct fail *f)
+{
+	struct credential *cr = NULL;
 	struct service_account sa;
-	struct credential *list;
-	struct page page;
-	struct jsonw w;
-	size_t n;
-	enum err e = page_read(r, true, &page, f);
+	enum err e = of_path(c, r, &sa, f);
 
 	if (e == OK)
-		e = of_path(c, r, &sa, f);
-	if (e == OK)
-		e = credential_list(c->store, sa.id, &r->arena, &list, &n, f);
-	if (e != OK)
-		return e;
-	w = page_begin(r);
-	for (size_t i = 0; i < n; i++)
-		credential_write(&w, &list[i], NULL);
-	page.size = CREDENTIALS_MAX;
-	page_end(&w, &page, n, STR_NONE);
-	return OK;
+		e = credential_list(c->store, sa.id, &r->arena, &cr, n, f);
+	for (; e == OK && page->has_id && *n > 0 && memcmp(cr->id.b, page->id.b, sizeof cr->id.b) <= 0; cr++)
+		--*n;
+	*rows = cr;
+	return e;
 }
+
+const struct resource credential_rows = {
+	.size = sizeof(struct credential), .by = PAGE_BY_ID, .key = offsetof(struct credential, id),
+	.write = credential_write, .list = list_credentials,
+};
 
 struct credential_create {
 	struct body_str kind, subject;
@@ -324,7 +273,7 @@ enum err op_credential_create(struct ctl *c, struct request *r, struct fail *f)
 	write_init(&w, &r->arena, now);
 	credential_insert(&w, &cr, secret ? hash : NULL);
 	j = request_json(r, 201);
-	credential_write(&j, &cr, secret ? text : NULL);
+	write_credential(&j, &cr, secret ? text : NULL);
 	secret_wipe(text, sizeof text);
 	e = commit(c, r, &w, f);
 	if (e == E_LIMIT)
@@ -341,7 +290,7 @@ enum err op_credential_delete(struct ctl *c, struct request *r, struct fail *f)
 
 	if (!id_parse(r->param[0], &account) || !id_parse(r->param[1], &id))
 		return fail_set(f, E_NOT_FOUND, "there is no such credential");
-	e = etag_check(r, CREDENTIAL_VERSION, f);
+	e = etag_check(r, RESOURCE_FIXED, f);
 	if (e != OK)
 		return e;
 	write_init(&w, &r->arena, clock_wall());

@@ -1,19 +1,19 @@
 /* /admin/tenants */
 #include <stddef.h>
 
-#include "api/audit_note.h"
 #include "api/bodies.h"
-#include "api/commit.h"
 #include "api/ctl.h"
 #include "api/etag.h"
 #include "api/handlers.h"
-#include "api/page.h"
+#include "api/resource.h"
 #include "base/clock.h"
 #include "iam/tenant.h"
 #include "iam/write.h"
 
-static void tenant_write(struct jsonw *w, const struct tenant *t)
+static void tenant_write(struct jsonw *w, const void *row)
 {
+	const struct tenant *t = row;
+
 	jsonw_obj(w);
 	jsonw_kstr(w, "id", t->id);
 	jsonw_kstr(w, "name", t->name);
@@ -23,51 +23,58 @@ static void tenant_write(struct jsonw *w, const struct tenant *t)
 	jsonw_obj_end(w);
 }
 
-static enum err tenant_reply(struct request *r, int status, const struct tenant *t)
+static enum err find(struct ctl *c, struct request *r, void *row, struct fail *f)
 {
-	struct jsonw w = request_json(r, status);
-
-	tenant_write(&w, t);
-	return etag_header(r, t->version);
+	return tenant_by_id(c->store, STORE_LINEAR, r->param[0], &r->arena, row, f);
 }
 
-enum err op_tenant_list(struct ctl *c, struct request *r, struct fail *f)
+/* With ?tenant=: that one, or none. */
+static enum err list_one(struct ctl *c, struct request *r, struct str id, void **rows, size_t *n,
+    struct fail *f)
 {
-	struct str only = request_query(r, "tenant");
-	struct tenant one, *t = &one;
-	struct page page;
-	struct jsonw w;
-	size_t n = 1, shown;
-	enum err e = page_read(r, false, &page, f);
+	enum err e;
 
-	if (e != OK)
+	*rows = arena_alloc(&r->arena, sizeof(struct tenant));
+	if (*rows == NULL)
+		return fail_code(f, E_NOMEM);
+	e = tenant_by_id(c->store, STORE_FRESH, id, &r->arena, *rows, f);
+	*n = e == OK;
+	if (e != E_NOT_FOUND)
 		return e;
-	if (only.p != NULL)
-		e = tenant_by_id(c->store, STORE_FRESH, only, &r->arena, &one, f);
-	else
-		e = tenant_list(c->store, page.after, page_limit(&page), &r->arena, &t, &n, f);
-	if (e == E_NOT_FOUND) {
-		fail_clear(f);
-		n = 0;
-		e = OK;
-	}
-	if (e != OK)
-		return e;
-	shown = page_count(&page, n);
-	w = page_begin(r);
-	for (size_t i = 0; i < shown; i++)
-		tenant_write(&w, &t[i]);
-	page_end(&w, &page, n, shown > 0 ? t[shown - 1].id : STR_NONE);
+	fail_clear(f);
 	return OK;
 }
 
-enum err op_tenant_get(struct ctl *c, struct request *r, struct fail *f)
+static enum err list(struct ctl *c, struct request *r, const struct page *page, void **rows,
+    size_t *n, struct fail *f)
 {
-	struct tenant t;
-	enum err e = tenant_by_id(c->store, STORE_LINEAR, r->param[0], &r->arena, &t, f);
+	struct str only = request_query(r, "tenant");
+	struct tenant *t = NULL;
+	enum err e;
 
-	return e == OK ? tenant_reply(r, 200, &t) : e;
+	if (only.p != NULL)
+		return list_one(c, r, only, rows, n, f);
+	e = tenant_list(c->store, page->after, page_limit(page), &r->arena, &t, n, f);
+	*rows = t;
+	return e;
 }
+
+static enum err take_away(struct ctl *c, struct request *r, struct write *w, const void *row,
+    struct fail *f)
+{
+	const struct tenant *t = row;
+
+	(void)c, (void)r, (void)f;
+	tenant_delete(w, t->id, t->version);
+	return OK;
+}
+
+const struct resource tenant_rows = {
+	.size = sizeof(struct tenant), .by = PAGE_BY_TEXT, .key = offsetof(struct tenant, id),
+	.version = offsetof(struct tenant, version), .taken = "there is a tenant with this id",
+	.in_use = "roles or service accounts belong to the tenant",
+	.write = tenant_write, .find = find, .list = list, .remove = take_away,
+};
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
@@ -95,10 +102,7 @@ enum err op_tenant_create(struct ctl *c, struct request *r, struct fail *f)
 	t.name = b.name.set ? b.name.v : b.id.v;
 	write_init(&w, &r->arena, now);
 	tenant_insert(&w, t.id, t.name);
-	e = tenant_reply(r, 201, &t);
-	if (e == OK)
-		e = commit(c, r, &w, f);
-	return e == E_CONFLICT ? fail_set(f, e, "there is a tenant with this id") : e;
+	return resource_create(c, r, &w, &t, f);
 }
 
 struct tenant_patch {
@@ -109,65 +113,26 @@ const struct body_field body_tenant_patch[] = {
 	{ NULL },
 };
 
-static enum err patch_once(struct ctl *c, struct request *r, const struct tenant_patch *b,
+static enum err edit(struct ctl *c, struct request *r, struct write *w, void *row, const void *arg,
     struct fail *f)
 {
-	struct tenant t;
-	struct write w;
-	enum err e = tenant_by_id(c->store, STORE_LINEAR, r->param[0], &r->arena, &t, f);
+	const struct tenant_patch *b = arg;
+	struct tenant *t = row;
 
-	if (e == OK)
-		e = etag_check(r, t.version, f);
-	if (e != OK || !b->name.set)
-		return e != OK ? e : tenant_reply(r, 200, &t);
-	AUDIT_BEFORE(r, tenant_write, &t);
-	write_init(&w, &r->arena, clock_wall());
-	tenant_rename(&w, t.id, t.version, b->name.v);
-	t.name = b->name.v;
-	t.updated_at = w.now;
-	t.version++;
-	e = tenant_reply(r, 200, &t);
-	return e == OK ? commit(c, r, &w, f) : e;
+	(void)c, (void)r, (void)f;
+	if (!b->name.set)
+		return OK;
+	tenant_rename(w, t->id, t->version, b->name.v);
+	t->name = b->name.v;
+	t->updated_at = w->now;
+	t->version++;
+	return OK;
 }
 
 enum err op_tenant_patch(struct ctl *c, struct request *r, struct fail *f)
 {
 	struct tenant_patch b;
-	unsigned tries = 0;
 	enum err e = body_read(r, body_tenant_patch, &b, sizeof b, f);
 
-	if (e != OK)
-		return e;
-	do {
-		e = patch_once(c, r, &b, f);
-	} while (etag_again(r, e, &tries, f));
-	return e;
-}
-
-static enum err delete_once(struct ctl *c, struct request *r, struct fail *f)
-{
-	struct tenant t;
-	struct write w;
-	enum err e = tenant_by_id(c->store, STORE_LINEAR, r->param[0], &r->arena, &t, f);
-
-	if (e == OK)
-		e = etag_check(r, t.version, f);
-	if (e != OK)
-		return e;
-	AUDIT_BEFORE(r, tenant_write, &t);
-	write_init(&w, &r->arena, clock_wall());
-	tenant_delete(&w, t.id, t.version);
-	e = commit(c, r, &w, f);
-	return e == E_CONFLICT ? fail_set(f, e, "roles or service accounts belong to the tenant") : e;
-}
-
-enum err op_tenant_delete(struct ctl *c, struct request *r, struct fail *f)
-{
-	unsigned tries = 0;
-	enum err e;
-
-	do {
-		e = delete_once(c, r, f);
-	} while (etag_again(r, e, &tries, f));
-	return e;
+	return e == OK ? resource_change(c, r, edit, &b, f) : e;
 }

@@ -1,7 +1,6 @@
 /* /admin/users */
 #include <stddef.h>
 
-#include "api/audit_note.h"
 #include "api/bodies.h"
 #include "api/commit.h"
 #include "api/covers.h"
@@ -9,7 +8,7 @@
 #include "api/etag.h"
 #include "api/handlers.h"
 #include "api/new_password.h"
-#include "api/page.h"
+#include "api/resource.h"
 #include "api/takeover.h"
 #include "api/user_reply.h"
 #include "base/clock.h"
@@ -20,12 +19,9 @@
 #include "iam/user.h"
 #include "iam/write.h"
 
-static enum err user_reply(struct request *r, int status, const struct user *u)
+static void write_row(struct jsonw *w, const void *row)
 {
-	struct jsonw w = request_json(r, status);
-
-	user_write(&w, u);
-	return etag_header(r, u->version);
+	user_write(w, row);
 }
 
 static enum err user_of_path(struct ctl *c, struct request *r, struct user *u, struct fail *f)
@@ -56,37 +52,40 @@ static enum err filter_of(struct request *r, const struct page *page, struct use
 	return OK;
 }
 
-enum err op_user_list(struct ctl *c, struct request *r, struct fail *f)
+static enum err list(struct ctl *c, struct request *r, const struct page *page, void **rows,
+    size_t *n, struct fail *f)
 {
 	struct user_filter q;
 	struct user *u = NULL;
-	struct page page;
-	struct jsonw w;
 	bool nobody = false;
-	size_t n = 0, shown;
-	enum err e = page_read(r, true, &page, f);
+	enum err e = filter_of(r, page, &q, &nobody, f);
 
-	if (e == OK)
-		e = filter_of(r, &page, &q, &nobody, f);
 	if (e == OK && !nobody)
-		e = user_list(c->store, &q, &r->arena, &u, &n, f);
-	if (e != OK)
-		return e;
-	shown = page_count(&page, n);
-	w = page_begin(r);
-	for (size_t i = 0; i < shown; i++)
-		user_write(&w, &u[i]);
-	page_end(&w, &page, n, shown > 0 ? str_n((char *)u[shown - 1].id.b, 16) : STR_NONE);
+		e = user_list(c->store, &q, &r->arena, &u, n, f);
+	*rows = u;
+	return e;
+}
+
+static enum err find(struct ctl *c, struct request *r, void *row, struct fail *f)
+{
+	return user_of_path(c, r, row, f);
+}
+
+static enum err take_away(struct ctl *c, struct request *r, struct write *w, const void *row,
+    struct fail *f)
+{
+	const struct user *u = row;
+
+	(void)c, (void)r, (void)f;
+	user_delete(w, u->id, u->version);
 	return OK;
 }
 
-enum err op_user_get(struct ctl *c, struct request *r, struct fail *f)
-{
-	struct user u;
-	enum err e = user_of_path(c, r, &u, f);
-
-	return e == OK ? user_reply(r, 200, &u) : e;
-}
+const struct resource user_rows = {
+	.size = sizeof(struct user), .by = PAGE_BY_ID, .key = offsetof(struct user, id),
+	.version = offsetof(struct user, version),
+	.write = write_row, .find = find, .list = list, .remove = take_away,
+};
 
 /* ---- creating ------------------------------------------------------------------------------- */
 
@@ -128,8 +127,7 @@ enum err op_user_create(struct ctl *c, struct request *r, struct fail *f)
 	}
 	write_init(&w, &r->arena, now);
 	user_insert(&w, &u, fold);
-	e = user_reply(r, 201, &u);
-	return e == OK ? commit(c, r, &w, f) : e;
+	return resource_create(c, r, &w, &u, f);
 }
 
 /* ---- changing ------------------------------------------------------------------------------- */
@@ -181,69 +179,29 @@ static enum err apply_patch(struct request *r, const struct user_change *b, int6
 	return p->set_email ? apply_email(r, u, p) : OK;
 }
 
-static enum err patch_once(struct ctl *c, struct request *r, const struct user_change *b,
+static enum err edit(struct ctl *c, struct request *r, struct write *w, void *row, const void *arg,
     struct fail *f)
 {
+	const struct user_change *b = arg;
+	struct user *u = row;
 	struct user_patch p;
-	struct user u;
-	struct write w;
-	enum err e = user_of_path(c, r, &u, f);
+	enum err e = b->email.set ? refuse_takeover(c, r, u->id, f) : OK;
 
-	if (e == OK)
-		e = etag_check(r, u.version, f);
-	if (e == OK && b->email.set)
-		e = refuse_takeover(c, r, u.id, f);
 	if (e != OK)
 		return e;
-	AUDIT_BEFORE(r, user_write, &u);
-	write_init(&w, &r->arena, clock_wall());
-	e = apply_patch(r, b, w.now, &u, &p);
+	e = apply_patch(r, b, w->now, u, &p);
 	if (e != OK)
 		return fail_code(f, e);
-	user_update(&w, u.id, u.version - 1, &p);
-	e = user_reply(r, 200, &u);
-	return e == OK ? commit(c, r, &w, f) : e;
+	user_update(w, u->id, u->version - 1, &p);
+	return OK;
 }
 
 enum err op_user_patch(struct ctl *c, struct request *r, struct fail *f)
 {
 	struct user_change b;
-	unsigned tries = 0;
 	enum err e = body_read(r, body_user_patch, &b, sizeof b, f);
 
-	if (e != OK)
-		return e;
-	do {
-		e = patch_once(c, r, &b, f);
-	} while (etag_again(r, e, &tries, f));
-	return e;
-}
-
-static enum err delete_once(struct ctl *c, struct request *r, struct fail *f)
-{
-	struct user u;
-	struct write w;
-	enum err e = user_of_path(c, r, &u, f);
-
-	if (e == OK)
-		e = etag_check(r, u.version, f);
-	if (e != OK)
-		return e;
-	AUDIT_BEFORE(r, user_write, &u);
-	write_init(&w, &r->arena, clock_wall());
-	user_delete(&w, u.id, u.version);
-	return commit(c, r, &w, f);
-}
-
-enum err op_user_delete(struct ctl *c, struct request *r, struct fail *f)
-{
-	unsigned tries = 0;
-	enum err e;
-
-	do {
-		e = delete_once(c, r, f);
-	} while (etag_again(r, e, &tries, f));
-	return e;
+	return e == OK ? resource_change(c, r, edit, &b, f) : e;
 }
 
 /* ---- password and sessions ------------------------------------------------------------------ */
@@ -281,13 +239,19 @@ enum err op_user_password(struct ctl *c, struct request *r, struct fail *f)
 	return commit(c, r, &w, f);
 }
 
-enum err op_user_sessions(struct ctl *c, struct request *r, struct fail *f)
+static enum err list_sessions(struct ctl *c, struct request *r, const struct page *page, void **rows,
+    size_t *n, struct fail *f)
 {
 	struct user u;
 	enum err e = user_of_path(c, r, &u, f);
 
-	return e == OK ? session_list_reply(c, r, u.id, f) : e;
+	return e == OK ? session_rows_of(c, r, u.id, page, rows, n, f) : e;
 }
+
+const struct resource user_session_rows = {
+	.size = sizeof(struct session), .by = PAGE_BY_ID, .key = offsetof(struct session, id),
+	.write = session_write, .list = list_sessions,
+};
 
 enum err op_user_sessions_end(struct ctl *c, struct request *r, struct fail *f)
 {

@@ -12,16 +12,19 @@
 
 #define BEFORE_MAX (8u << 20)
 
-struct jsonw audit_before_begin(struct buf *b)
+struct str audit_row(struct request *r, void (*write)(struct jsonw *w, const void *row),
+    const void *row)
 {
-	buf_init(b, BEFORE_MAX);
-	return jsonw_on(b);
-}
+	struct str out;
+	struct jsonw w;
+	struct buf b;
 
-void audit_before_end(struct request *r, struct buf *b)
-{
-	r->audit_before = audit_json(buf_str(b), &r->arena);
-	buf_release(b);
+	buf_init(&b, BEFORE_MAX);
+	w = jsonw_on(&b);
+	write(&w, row);
+	out = audit_json(buf_str(&b), &r->arena);
+	buf_release(&b);
+	return out;
 }
 
 static void add_actor(const struct request *r, struct audit_record *out)

@@ -17,16 +17,9 @@ struct request;
 /* Worker, once the caller is known: sees to it that the end of a mutating request is recorded. */
 void audit_watch(struct request *r);
 
-/* What the resource looked like before: AUDIT_BEFORE(r, user_write, &u); */
-#define AUDIT_BEFORE(r, write, row) \
-	do { \
-		struct buf before_; \
-		struct jsonw w_ = audit_before_begin(&before_); \
-		write(&w_, (row)); \
-		audit_before_end((r), &before_); \
-	} while (0)
-struct jsonw audit_before_begin(struct buf *b);
-void audit_before_end(struct request *r, struct buf *b);
+/* A row as audit records show it: what `write` writes, without secrets. For r->audit_before. */
+struct str audit_row(struct request *r, void (*write)(struct jsonw *w, const void *row),
+    const void *row);
 
 /* The record of r as it stands, with its reply as what came of it. Views into r's arena. */
 void audit_describe(struct request *r, enum err outcome, struct audit_record *out);

@@ -8,7 +8,7 @@
 #include "api/letters.h"
 #include "api/links.h"
 #include "api/new_password.h"
-#include "api/page.h"
+#include "api/resource.h"
 #include "api/user_reply.h"
 #include "base/clock.h"
 #include "iam/one_time.h"
@@ -17,35 +17,30 @@
 #include "iam/user.h"
 #include "iam/write.h"
 
-enum err session_list_reply(struct ctl *c, struct request *r, struct id user, struct fail *f)
+enum err session_rows_of(struct ctl *c, struct request *r, struct id user, const struct page *page,
+    void **rows, size_t *n, struct fail *f)
 {
-	struct session_filter q = { .principal = user, .now = clock_wall() };
+	struct session_filter q = { .principal = user, .now = clock_wall(), .after_set = page->has_id,
+		.after = page->id, .limit = page_limit(page) };
 	struct session *s = NULL;
-	struct page page;
-	struct jsonw w;
-	size_t n = 0, shown;
-	enum err e = page_read(r, true, &page, f);
+	enum err e = session_list(c->store, &q, &r->arena, &s, n, f);
 
-	if (e != OK)
-		return e;
-	q.after_set = page.has_id;
-	q.after = page.id;
-	q.limit = page_limit(&page);
-	e = session_list(c->store, &q, &r->arena, &s, &n, f);
-	if (e != OK)
-		return e;
-	shown = page_count(&page, n);
-	w = page_begin(r);
-	for (size_t i = 0; i < shown; i++)
-		session_write(&w, &s[i], r->auth.has_session ? &r->auth.session : NULL);
-	page_end(&w, &page, n, shown > 0 ? str_n((char *)s[shown - 1].id.b, 16) : STR_NONE);
-	return OK;
+	for (size_t i = 0; i < *n; i++)
+		s[i].current = r->auth.has_session && id_eq(r->auth.session, s[i].id);
+	*rows = s;
+	return e;
 }
 
-enum err op_auth_sessions(struct ctl *c, struct request *r, struct fail *f)
+static enum err list_own(struct ctl *c, struct request *r, const struct page *page, void **rows,
+    size_t *n, struct fail *f)
 {
-	return session_list_reply(c, r, r->auth.principal->id, f);
+	return session_rows_of(c, r, r->auth.principal->id, page, rows, n, f);
 }
+
+const struct resource own_session_rows = {
+	.size = sizeof(struct session), .by = PAGE_BY_ID, .key = offsetof(struct session, id),
+	.write = session_write, .list = list_own,
+};
 
 enum err op_auth_session_end(struct ctl *c, struct request *r, struct fail *f)
 {

@@ -8,6 +8,8 @@
 
 struct api;
 struct ctl;
+struct page;
+struct resource;
 struct scope;
 
 /* data.c */
@@ -36,11 +38,12 @@ enum err op_auth_reset(struct ctl *c, struct request *r, struct fail *f);
 enum err op_auth_token(struct ctl *c, struct request *r, struct fail *f);
 
 /* auth_session.c */
-enum err op_auth_sessions(struct ctl *c, struct request *r, struct fail *f);
+extern const struct resource own_session_rows;
 enum err op_auth_session_end(struct ctl *c, struct request *r, struct fail *f);
 enum err op_auth_password(struct ctl *c, struct request *r, struct fail *f);
-/* One page of a user's live sessions. */
-enum err session_list_reply(struct ctl *c, struct request *r, struct id user, struct fail *f);
+/* The live sessions of a user: struct resource's list. */
+enum err session_rows_of(struct ctl *c, struct request *r, struct id user, const struct page *page,
+    void **rows, size_t *n, struct fail *f);
 
 /* auth_mfa.c */
 enum err op_mfa_enroll(struct ctl *c, struct request *r, struct fail *f);
@@ -56,43 +59,31 @@ enum err op_me(struct ctl *c, struct request *r, struct fail *f);
 enum err op_me_can(struct ctl *c, struct request *r, struct fail *f);
 
 /* admin_tenant.c */
-enum err op_tenant_list(struct ctl *c, struct request *r, struct fail *f);
-enum err op_tenant_get(struct ctl *c, struct request *r, struct fail *f);
+extern const struct resource tenant_rows;
 enum err op_tenant_create(struct ctl *c, struct request *r, struct fail *f);
 enum err op_tenant_patch(struct ctl *c, struct request *r, struct fail *f);
-enum err op_tenant_delete(struct ctl *c, struct request *r, struct fail *f);
 
 /* admin_user.c */
-enum err op_user_list(struct ctl *c, struct request *r, struct fail *f);
-enum err op_user_get(struct ctl *c, struct request *r, struct fail *f);
+extern const struct resource user_rows, user_session_rows;
 enum err op_user_create(struct ctl *c, struct request *r, struct fail *f);
 enum err op_user_patch(struct ctl *c, struct request *r, struct fail *f);
-enum err op_user_delete(struct ctl *c, struct request *r, struct fail *f);
 enum err op_user_password(struct ctl *c, struct request *r, struct fail *f);
-enum err op_user_sessions(struct ctl *c, struct request *r, struct fail *f);
 enum err op_user_sessions_end(struct ctl *c, struct request *r, struct fail *f);
 
 /* admin_role.c */
+extern const struct resource role_rows;
 enum err op_right_list(struct ctl *c, struct request *r, struct fail *f);
-enum err op_role_list(struct ctl *c, struct request *r, struct fail *f);
-enum err op_role_get(struct ctl *c, struct request *r, struct fail *f);
 enum err op_role_create(struct ctl *c, struct request *r, struct fail *f);
 enum err op_role_patch(struct ctl *c, struct request *r, struct fail *f);
-enum err op_role_delete(struct ctl *c, struct request *r, struct fail *f);
 
 /* admin_assignment.c */
-enum err op_assignment_get(struct ctl *c, struct request *r, struct fail *f);
-enum err op_assignment_list(struct ctl *c, struct request *r, struct fail *f);
+extern const struct resource assignment_rows;
 enum err op_assignment_create(struct ctl *c, struct request *r, struct fail *f);
-enum err op_assignment_delete(struct ctl *c, struct request *r, struct fail *f);
 
 /* admin_service_account.c */
-enum err op_service_account_get(struct ctl *c, struct request *r, struct fail *f);
-enum err op_service_account_list(struct ctl *c, struct request *r, struct fail *f);
+extern const struct resource service_account_rows, credential_rows;
 enum err op_service_account_create(struct ctl *c, struct request *r, struct fail *f);
 enum err op_service_account_patch(struct ctl *c, struct request *r, struct fail *f);
-enum err op_service_account_delete(struct ctl *c, struct request *r, struct fail *f);
-enum err op_credential_list(struct ctl *c, struct request *r, struct fail *f);
 enum err op_credential_create(struct ctl *c, struct request *r, struct fail *f);
 enum err op_credential_delete(struct ctl *c, struct request *r, struct fail *f);
 
@@ -103,8 +94,8 @@ enum err op_key_rotate(struct ctl *c, struct request *r, struct fail *f);
 enum err op_status(struct ctl *c, struct request *r, struct fail *f);
 
 /* admin_routing.c */
+extern const struct resource revision_rows;
 enum err op_routing_get(struct ctl *c, struct request *r, struct fail *f);
-enum err op_routing_revisions(struct ctl *c, struct request *r, struct fail *f);
 enum err op_routing_revision(struct ctl *c, struct request *r, struct fail *f);
 enum err op_routing_diff(struct ctl *c, struct request *r, struct fail *f);
 enum err op_routing_resolve(struct ctl *c, struct request *r, struct fail *f);
@@ -116,6 +107,6 @@ enum err op_routing_reload(struct ctl *c, struct request *r, struct fail *f);
 enum err op_openapi(struct ctl *c, struct request *r, struct fail *f);
 
 /* admin_audit.c */
-enum err op_audit_list(struct ctl *c, struct request *r, struct fail *f);
+extern const struct resource audit_rows;
 
 #endif

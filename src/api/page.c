@@ -5,11 +5,36 @@
 
 #define KEY_MAX 256
 
-enum err page_read(struct request *r, bool ids, struct page *out, struct fail *f)
+/* The key that a token is made of. */
+static bool take_key(enum page_key by, struct str key, struct page *out)
+{
+	uint64_t n;
+
+	switch (by) {
+	case PAGE_BY_ID:
+		if (key.n != sizeof out->id.b)
+			return false;
+		memcpy(out->id.b, key.p, key.n);
+		out->has_id = true;
+		return true;
+	case PAGE_BY_NUMBER:
+		if (!str_u64(key, INT64_MAX, &n))
+			return false;
+		out->before = (int64_t)n;
+		return true;
+	case PAGE_BY_TEXT:
+	default:
+		out->after = key;
+		return str_utf8(key);
+	}
+}
+
+enum err page_read(struct request *r, enum page_key by, struct page *out, struct fail *f)
 {
 	struct str size = request_query(r, "page_size"), token = request_query(r, "page_token");
 	char *key = arena_alloc(&r->arena, KEY_MAX);
 	uint64_t v = PAGE_SIZE;
+	size_t n;
 
 	*out = (struct page){ .after = STR_NONE };
 	if (key == NULL)
@@ -19,14 +44,8 @@ enum err page_read(struct request *r, bool ids, struct page *out, struct fail *f
 	out->size = v;
 	if (token.p == NULL)
 		return OK;
-	out->after.p = key;
-	if (token.n == 0 || !b64u_decode(token, key, KEY_MAX, &out->after.n) ||
-	    (ids && out->after.n != sizeof out->id) || (!ids && !str_utf8(out->after)))
+	if (token.n == 0 || !b64u_decode(token, key, KEY_MAX, &n) || !take_key(by, str_n(key, n), out))
 		return fail_set(f, E_INVALID_PARAMETER, "page_token is not one of this list");
-	if (ids) {
-		memcpy(out->id.b, key, sizeof out->id.b);
-		out->has_id = true;
-	}
 	return OK;
 }
 

@@ -18,15 +18,23 @@ struct request;
 #define PAGE_SIZE_MAX 500
 #define PAGE_QUERY "page_size", "page_token"
 
-struct page {
-	size_t size;
-	struct str after; /* the key; .p NULL: from the start */
-	bool has_id;      /* the key is an id */
-	struct id id;
+/* What a list is ordered by. */
+enum page_key {
+	PAGE_BY_TEXT,
+	PAGE_BY_ID,
+	PAGE_BY_NUMBER /* newest first */
 };
 
-/* ids: the key of this list is an id. E_INVALID_PARAMETER. */
-enum err page_read(struct request *r, bool ids, struct page *out, struct fail *f);
+struct page {
+	size_t size;
+	struct str after; /* PAGE_BY_TEXT: the key; .p NULL: from the start */
+	bool has_id;      /* PAGE_BY_ID: not from the start */
+	struct id id;
+	int64_t before;   /* PAGE_BY_NUMBER; 0: from the newest */
+};
+
+/* E_INVALID_PARAMETER. */
+enum err page_read(struct request *r, enum page_key by, struct page *out, struct fail *f);
 /* Rows to ask the store for: one more than fit, to know whether there is a next page. */
 static inline int64_t page_limit(const struct page *p)
 {

@@ -29,8 +29,10 @@ void user_write(struct jsonw *w, const struct user *u)
 	jsonw_obj_end(w);
 }
 
-void session_write(struct jsonw *w, const struct session *s, const struct id *current)
+void session_write(struct jsonw *w, const void *row)
 {
+	const struct session *s = row;
+
 	jsonw_obj(w);
 	jsonw_kid(w, "id", s->id);
 	jsonw_key(w, "amr");
@@ -43,6 +45,6 @@ void session_write(struct jsonw *w, const struct session *s, const struct id *cu
 	jsonw_ktime(w, "last_used_at", s->last_used_at);
 	jsonw_ktime(w, "expires_at", s->idle_expires_at < s->expires_at ? s->idle_expires_at :
 	    s->expires_at);
-	jsonw_kbool(w, "current", current != NULL && id_eq(*current, s->id));
+	jsonw_kbool(w, "current", s->current);
 	jsonw_obj_end(w);
 }

@@ -6,13 +6,11 @@
 
 #include "base/jsonw.h"
 
-struct id;
-struct session;
 struct user;
 
 void user_write(struct jsonw *w, const struct user *u);
-/* current: the caller's own session, or NULL. */
-void session_write(struct jsonw *w, const struct session *s, const struct id *current);
+/* row: a struct session. */
+void session_write(struct jsonw *w, const void *row);
 /* text, or null when s.p is NULL */
 void jsonw_kstr_or_null(struct jsonw *w, const char *key, struct str s);
 

@@ -34,6 +34,7 @@ struct session {
 	/* of its user; session_read and session_rotate only */
 	struct str email;
 	bool user_disabled;
+	bool current; /* the caller's own; set by those who show lists */
 };
 
 /* How long sessions live, in microseconds. */

@@ -14,6 +14,7 @@
 struct api;
 struct ctl;
 struct request;
+struct resource;
 struct scope;
 struct step;
 
@@ -76,6 +77,7 @@ struct op {
 	enum err (*control)(struct ctl *ctl, struct request *r, struct fail *f);
 	/* TENANT_SCOPE: on a control thread, before `control` */
 	enum err (*scope)(struct ctl *ctl, struct request *r, struct scope *s, struct fail *f);
+	const struct resource *of; /* the kind of resource, api/resource.h; NULL: none that is handled alike */
 	const char *request_schema, *reply_schema; /* names in schema/openapi.yaml; NULL: none */
 	const char *help;           /* one sentence */
 };

@@ -128,6 +128,32 @@ def test_pages(admin):
     assert code(admin.call("GET", "/admin/users?nope=1")) == (400, "unknown_parameter")
 
 
+@pytest.mark.parametrize("noun", ["tenants", "roles", "service-accounts", "credentials", "assignments"])
+def test_every_list_goes_by_the_page(admin, noun):
+    make = {
+        "tenants": ("/admin/tenants", lambda i: {"id": f"t{i}"}),
+        "roles": ("/admin/roles", lambda i: {"id": f"r{i}", "rights": []}),
+        "service-accounts": ("/admin/service-accounts", lambda i: {"name": f"s{i}"}),
+        "assignments": ("/admin/assignments", lambda i: {"principal": admin.user(f"a{i}@x.test"), "tenant": "*",
+                                                         "role": "tenant-member"})}
+    if noun == "credentials":
+        sa = admin.ok("POST", "/admin/service-accounts", body={"name": "ci"})["id"]
+        make[noun] = (f"/admin/service-accounts/{sa}/credentials", lambda i: {"kind": "secret"})
+    path, body = make[noun]
+    for i in range(5):
+        admin.ok("POST", path, body=body(i))
+    whole = [x["id"] for x in admin.ok("GET", path)["items"]]
+    assert len(whole) >= 5 and whole == sorted(whole)
+    seen, token = [], ""
+    while token is not None:
+        page = admin.ok("GET", path + "?page_size=2" + (f"&page_token={token}" if token else ""))
+        assert 0 < len(page["items"]) <= 2
+        seen += [x["id"] for x in page["items"]]
+        token = page["next_page_token"]
+    assert seen == whole
+    assert code(admin.call("GET", f"{path}?page_token=!")) == (400, "invalid_parameter")
+
+
 def test_filters(two):
     emails = lambda q: {u["email"] for u in two.ok("GET", f"/admin/users?{q}")["items"]}  # noqa: E731
     assert emails("tenant=acme") == {"admin@acme.test", "user@acme.test"}
