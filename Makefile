@@ -168,8 +168,15 @@ test-tsan: ## the tests of threads and of the data lane under ThreadSanitizer
 	@$(MAKE) -s -j$(JOBS) --no-print-directory V=tsan $(TSAN_UNIT)
 	tools/run-unit.sh $(TSAN_UNIT)
 	GW_BIN=build/tsan/bin GW_VARIANT=tsan $(PY) -m pytest -n 3 -q tests/e2e/test_first_day.py \
-	    tests/e2e/test_replicas.py tests/e2e/test_raw_http1.py tests/e2e/test_raw_http2.py tests/e2e/test_proxy.py \
+	    tests/e2e/test_replicas.py tests/e2e/test_races.py tests/e2e/test_raw_http1.py tests/e2e/test_raw_http2.py tests/e2e/test_proxy.py \
 	    tests/e2e/test_tls.py tests/e2e/test_upstream_tls.py
+
+RACE_ROUNDS ?= 1000
+.PHONY: races
+races: ## what must happen once happens once: RACE_ROUNDS (1000) rounds of each race on two gateways and three rqlite nodes
+	@tools/deps.sh build test
+	@$(MAKE) -s -j$(JOBS) --no-print-directory all
+	@GW_BIN=$(BIN) GW_VARIANT=$(V) GW_RACE_ROUNDS=$(RACE_ROUNDS) $(PY) -m pytest -q -s tests/e2e/test_races.py
 
 FUZZ         := $(patsubst tests/fuzz/%.c,build/fuzz/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
