@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/ctl.h"
+#include "authn/provider.h"
 #include "authz/decision.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -19,6 +20,7 @@
 #include "crypto/seal.h"
 #include "iam/audit.h"
 #include "iam/signing_key.h"
+#include "issuers.h"
 #include "mail/sender.h"
 #include "metrics.h"
 #include "obs/obs.h"
@@ -51,6 +53,7 @@ struct control {
 	struct route_source *source;
 	struct feed *feed;
 	struct post post;
+	struct issuers issuers;
 	int64_t loaded_seq; /* of the feed, before the first snapshots were read */
 	_Atomic bool fresh, draining, basic_without_tls, verified_only;
 
@@ -364,6 +367,7 @@ static void write_metrics(struct ctl *ctl, struct buf *out)
 	certs_write_metrics(&certs, out);
 	certs_unref(&certs);
 	mail_sender_write_metrics(c->post.sender, out);
+	providers_write_metrics(c->issuers.providers, out);
 	route_table_unref(t);
 }
 
@@ -417,10 +421,11 @@ void control_drain(struct control *c)
 	atomic_store(&c->draining, true);
 }
 
-/* The drain is over: calls of the store that still hang are not waited for. */
+/* The drain is over: calls of the store and fetches that still hang are not waited for. */
 void control_lane_stop(struct control *c)
 {
 	store_stop(c->store);
+	issuers_stop(&c->issuers);
 	pool_stop(c->lane);
 }
 
@@ -602,6 +607,8 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 	if (e == OK)
 		e = post_open(&c->post, config, f);
 	if (e == OK)
+		e = issuers_open(&c->issuers, config, f);
+	if (e == OK)
 		e = load_all(c, check, f);
 	if (e == OK)
 		e = new_lane(c);
@@ -611,6 +618,8 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 		fill_ctl(c);
 	if (e == OK && !check)
 		e = post_start(&c->post, &c->ctl, f);
+	if (e == OK && !check)
+		e = issuers_start(&c->issuers, &c->ctl, f);
 	if (e != OK) {
 		if (f->err == OK)
 			fail_set(f, e, "%s", err_info(e)->text);
@@ -626,7 +635,9 @@ void control_free(struct control *c)
 {
 	if (c == NULL)
 		return;
+	issuers_stop(&c->issuers);
 	pool_free(c->lane);
+	issuers_close(&c->issuers);
 	post_close(&c->post);
 	audit_free(c->audit);
 	hasher_free(c->hasher);

@@ -20,6 +20,7 @@ struct keyring;
 struct mail_sender;
 struct mail_templates;
 struct obs;
+struct provider;
 struct request;
 struct route_table;
 struct seal;
@@ -35,6 +36,7 @@ struct ctl {
 	struct obs *obs;
 	const struct mail_templates *templates;
 	struct mail_sender *mail; /* see letters.h */
+	struct provider *oidc; /* authn/provider.h; NULL: none is configured */
 	struct audit *audit; /* iam/audit.h; NULL: none is kept (tests) */
 	_Atomic(const struct config *) config; /* replaced by SIGHUP; old ones live until the end */
 	struct str issuer, audience;

@@ -1,0 +1,28 @@
+/* Whom this process believes beside itself: the OpenID provider, as the configuration says, and the
+ * thread that fetches its keys. Main thread only, but what it gives to `struct ctl` is for any control
+ * thread. */
+#ifndef GATEWAYD_ISSUERS_H
+#define GATEWAYD_ISSUERS_H
+
+#include "base/err.h"
+
+struct config;
+struct ctl;
+struct provider;
+struct providers;
+
+struct issuers {
+	struct providers *providers;
+	struct provider *oidc; /* NULL: none is configured */
+};
+
+/* Checks the addresses; fetches nothing. */
+enum err issuers_open(struct issuers *i, const struct config *config, struct fail *f);
+/* Starts to fetch; ctl->oidc is there from then on. */
+enum err issuers_start(struct issuers *i, struct ctl *ctl, struct fail *f);
+/* Whoever waits for keys is told that none come. Before the control lane is waited for. */
+void issuers_stop(struct issuers *i);
+/* Once nobody verifies any more. Also after a failed open. */
+void issuers_close(struct issuers *i);
+
+#endif
