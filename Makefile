@@ -204,6 +204,12 @@ bench-isolation: ## proxied traffic beside a storm of sign-ins, and the sign-ins
 	@$(MAKE) --no-print-directory all $(B)/samplenode $(B)/hash-bench
 	@$(PY) tests/bench/isolation.py $(BENCH)
 
+.PHONY: bench-scale
+bench-scale: ## gatewayd on a million users beside a small data set (BENCH="--factor 0.01 --help")
+	@tools/deps.sh build test bench
+	@$(MAKE) --no-print-directory all $(B)/samplenode
+	@$(PY) tests/bench/scale.py $(BENCH)
+
 .PHONY: bench-crypto
 bench-crypto: $(B)/crypto-bench ## tokens and password hashes per second of one core, beside the bare libraries
 	$(B)/crypto-bench 2
