@@ -54,11 +54,21 @@ static bool transport_allowed(CURLU *u)
 	return ok;
 }
 
+/* libcurl takes one slash, or three, for two. */
+static bool starts_with_scheme(const char *url)
+{
+	size_t n = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
+
+	return n > 0 && url[n] != '/';
+}
+
 bool fetch_url_allowed(const char *url)
 {
 	CURLU *u;
 	bool ok;
 
+	if (!starts_with_scheme(url))
+		return false;
 	for (const char *c = url; *c != '\0'; c++)
 		if (*c <= ' ' || *c >= 0x7f)
 			return false;

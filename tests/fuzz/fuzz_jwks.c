@@ -31,8 +31,7 @@ static void check_keys(struct str text)
 
 static void check_url(const char *url)
 {
-	if (url != NULL && strncmp(url, "https://", 8) != 0 && strncasecmp(url, "http://", 7) != 0 &&
-	    strncasecmp(url, "https://", 8) != 0)
+	if (url != NULL && strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0)
 		abort();
 }
 

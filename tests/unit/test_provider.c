@@ -387,7 +387,8 @@ static void addresses(void **state)
 		{ "http://localhost.evil.test", false }, { "http://u@127.0.0.1", false },
 		{ "https://u:p@a.test", false }, { "https://a.test#f", false }, { "ftp://a.test", false },
 		{ "file:///etc/passwd", false }, { "a.test", false }, { "", false }, { "https://", false },
-		{ "https://a.test/ x", false }, { "https://a.test/\n", false }, { "javascript:alert(1)", false },
+		{ "https:/a.test", false }, { "https:///a.test", false },
+		{ "HTTPS://a.test", false }, { "https://a.test/ x", false }, { "https://a.test/\n", false }, { "javascript:alert(1)", false },
 		{ "https://\xc3\xa4.test", false },
 	};
 
