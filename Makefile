@@ -210,6 +210,12 @@ bench-scale: ## gatewayd on a million users beside a small data set (BENCH="--fa
 	@$(MAKE) --no-print-directory all $(B)/samplenode
 	@$(PY) tests/bench/scale.py $(BENCH)
 
+.PHONY: bench-revocation
+bench-revocation: ## how long access tokens outlive a revocation on two gateways, with NATS and without (BENCH="--samples 100")
+	@tools/deps.sh build test bench
+	@$(MAKE) --no-print-directory all
+	@$(PY) tests/bench/revocation.py $(BENCH)
+
 .PHONY: bench-crypto
 bench-crypto: $(B)/crypto-bench ## tokens and password hashes per second of one core, beside the bare libraries
 	$(B)/crypto-bench 2

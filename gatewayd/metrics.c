@@ -9,15 +9,15 @@
 
 #define NBOUNDS(b) (sizeof(b) / sizeof *(b))
 
-/* `label` is `op="read",` or empty; hist is cumulative, one longer than the bounds. */
+/* `label` is `op="read",` or empty; hist is cumulative, one longer than the 11 bounds. */
 static void write_durations(struct buf *out, const char *name, const char *label,
-    const uint64_t *hist, uint64_t sum_us)
+    const double bounds[11], const uint64_t hist[12], uint64_t sum_us)
 {
-	size_t n = NBOUNDS(store_duration_bounds);
+	size_t n = 11;
 	int cut = label[0] != '\0' ? (int)strlen(label) - 1 : 0; /* without its comma */
 
 	for (size_t i = 0; i < n; i++)
-		buf_printf(out, "%s_bucket{%sle=\"%g\"} %llu\n", name, label, store_duration_bounds[i],
+		buf_printf(out, "%s_bucket{%sle=\"%g\"} %llu\n", name, label, bounds[i],
 		    (unsigned long long)hist[i]);
 	buf_printf(out, "%s_bucket{%sle=\"+Inf\"} %llu\n", name, label, (unsigned long long)hist[n]);
 	buf_printf(out, cut > 0 ? "%s_sum{%.*s} %.6f\n" : "%s_sum%.*s %.6f\n", name, cut, label,
@@ -53,13 +53,14 @@ void metrics_write_state(struct store *s, const struct feed *feed, const struct 
 	obs_family(out, "gateway_state_age_seconds");
 	buf_printf(out, "gateway_state_age_seconds %.3f\n", (double)feed_age(feed) / CLOCK_SEC);
 	obs_family(out, "gateway_revocation_lag_seconds");
-	write_durations(out, "gateway_revocation_lag_seconds", "", fs.lag_hist, fs.lag_us_sum);
+	write_durations(out, "gateway_revocation_lag_seconds", "", feed_lag_bounds, fs.lag_hist,
+	    fs.lag_us_sum);
 	write_batches(out, &st);
 	obs_family(out, "gateway_store_duration_seconds");
-	write_durations(out, "gateway_store_duration_seconds", "op=\"read\",", st.read_hist,
-	    st.read_us_sum);
-	write_durations(out, "gateway_store_duration_seconds", "op=\"write\",", st.write_hist,
-	    st.write_us_sum);
+	write_durations(out, "gateway_store_duration_seconds", "op=\"read\",", store_duration_bounds,
+	    st.read_hist, st.read_us_sum);
+	write_durations(out, "gateway_store_duration_seconds", "op=\"write\",", store_duration_bounds,
+	    st.write_hist, st.write_us_sum);
 	obs_family(out, "gateway_password_hash_queue");
 	buf_printf(out, "gateway_password_hash_queue %zu\n", hasher_waiting(h));
 }

@@ -79,9 +79,14 @@ enum err feed_sync(struct feed *feed, int64_t timeout_us);
 int64_t feed_age(const struct feed *feed);
 int64_t feed_seq(const struct feed *feed);
 
+/* Seconds. 0.25 and 1 are what revocations promise, with and without NATS. */
+extern const double feed_lag_bounds[11];
+
 struct feed_stats {
-	uint64_t lag_count, lag_us_sum, lag_us_max; /* commit to last acknowledgement */
-	uint64_t lag_hist[12];                      /* store_duration_bounds */
+	/* from the time that the writer gave the change, just before its commit, to the last worker's
+	 * acknowledgement here; of other replicas' writes as far as their clocks agree with ours */
+	uint64_t lag_count, lag_us_sum, lag_us_max;
+	uint64_t lag_hist[12];                      /* cumulative; feed_lag_bounds, then all */
 	uint64_t pokes_sent, pokes_received, polls, errors;
 	bool nats_connected;
 };

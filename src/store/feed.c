@@ -18,6 +18,8 @@
 #define AT_UNKNOWN INT64_MIN
 #define MEMORY_MAX (4u << 20)
 
+const double feed_lag_bounds[11] = { 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5 };
+
 struct feed {
 	struct store *store;
 	struct feed_hooks hooks;
@@ -82,7 +84,7 @@ static void count_lag(struct feed *feed, size_t n)
 		if ((uint64_t)lag > s->lag_us_max)
 			s->lag_us_max = (uint64_t)lag;
 		for (size_t k = 0; k < 12; k++)
-			s->lag_hist[k] += k == 11 || (double)lag <= store_duration_bounds[k] * 1e6;
+			s->lag_hist[k] += k == 11 || (double)lag <= feed_lag_bounds[k] * 1e6;
 	}
 	pthread_mutex_unlock(&feed->lock);
 }

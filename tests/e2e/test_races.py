@@ -6,62 +6,31 @@ import base64
 import collections
 import concurrent.futures
 import email
-import json
 import os
 import random
-import select
 import time
 
 import pytest
 
-from harness.raw import Connection
+from harness.caller import Caller
 from harness.wait import until
 from test_mfa import totp
 
 ROUNDS = int(os.environ.get("GW_RACE_ROUNDS", 100))
 LANES = 8        # that race at the same time, each with a user and connections of its own
-CONTENDERS = 4   # connections of a lane to each gateway
 PASSWORD = "plenty of salt in the sea"
 CHEAP = {"auth.argon2.memory_kib": 8, "auth.argon2.iterations": 1, "access_log": False}
 LAG_MAX = 1.0 if os.environ.get("GW_VARIANT", "release") == "release" else 10.0
 
 
-class Lane:
-    """Requests on kept connections, so that contenders leave within microseconds of each other."""
+class Lane(Caller):
+    """Contenders leave it within microseconds of each other."""
 
     def __init__(self, gw, root, number):
-        self.gw, self.root, self.number = gw, root, number
+        super().__init__(gw)
+        self.root, self.number = root, number
         self.dice = random.Random(number)
         self.lags = []
-        self.ports = [(r.port(), r.port("admin")) for r in gw.replicas]
-        self.idle = collections.defaultdict(list)
-
-    def take(self, replica, admin):
-        kept = self.idle[replica, admin]
-        return kept.pop() if kept else Connection(self.ports[replica][admin], timeout=60)
-
-    def begin(self, replica, method, path, body=None, token=None, match=None):
-        """Sends a request; what to end() it with."""
-        admin = path.startswith("/admin")
-        c = self.take(replica, admin)
-        data = json.dumps(body).encode() if body is not None else b""
-        head = f"{method} {path} HTTP/1.1\r\nhost: gateway\r\ncontent-length: {len(data)}\r\n"
-        head += "content-type: application/json\r\n" if body is not None else ""
-        head += f"authorization: Bearer {token}\r\n" if token else ""
-        head += f"if-match: {match}\r\n" if match else ""
-        c.send(head.encode() + b"\r\n" + data)
-        return replica, admin, c
-
-    def end(self, begun):
-        replica, admin, c = begun
-        status, headers, body = c.response()
-        self.idle[replica, admin].append(c)
-        assert status < 500, (status, body)
-        answer = json.loads(body) if body else {}
-        return status, answer, headers.get("etag")
-
-    def call(self, *args, **kw):
-        return self.end(self.begin(*args, **kw))[:2]
 
     def race(self, *requests):
         """Their answers, in the order given; they leave in a random one."""
@@ -70,23 +39,8 @@ class Lane:
         begun = {i: self.begin(*requests[i][0], **requests[i][1]) for i in order}
         return [self.end(begun[i])[:2] for i in range(len(requests))]
 
-    def let_pass(self, begun, seconds):
-        """Some time, or less when the answer is there."""
-        select.select([begun[2].socket], [], [], seconds)
-
-    def user(self, address, password=PASSWORD):
-        body = {"email": address, **({"password": password} if password else {})}
-        status, user = self.call(0, "POST", "/admin/users", body, self.root)
-        assert status == 201, user
-        return user["id"]
-
-    def signin(self, address, password=PASSWORD, replica=0):
-        status, tokens = self.call(replica, "POST", "/v1/auth/signin", {"email": address, "password": password})
-        assert status == 200, tokens
-        return tokens
-
-    def me(self, replica, tokens):
-        return self.call(replica, "GET", "/v1/me", None, tokens["access_token"])[0]
+    def user(self, address):
+        return self.must(0, "POST", "/admin/users", {"email": address, "password": PASSWORD}, self.root)["id"]
 
     def is_over(self, tokens, at):
         """Nothing of a revoked session works: refresh tokens nowhere, the access token at once on the
@@ -151,7 +105,7 @@ def test_refresh_and_refresh(run):
         address = f"lane{lane.number}@example.test"
         lane.user(address)
         while True:
-            tokens = lane.signin(address)
+            tokens = lane.signin(address, PASSWORD)
             answers = lane.race(*on_both(*refresh(tokens), times=2))
             winner = one_wins(answers, 200, {(401, "refresh_token_reused"), (401, "refresh_token_invalid")})
             told = {a["code"] for _, a in answers if "code" in a}
@@ -166,7 +120,7 @@ def test_refresh_and_refresh_with_grace(run):
     def contest(lane):
         address = f"lane{lane.number}@example.test"
         lane.user(address)
-        tokens = lane.signin(address)
+        tokens = lane.signin(address, PASSWORD)
         while True:
             answers = lane.race(*on_both(*refresh(tokens), times=2))
             assert {status for status, _ in answers} == {200}, answers
@@ -182,9 +136,9 @@ def test_refresh_and_revoke(run):
     def contest(lane):
         address = f"lane{lane.number}@example.test"
         lane.user(address)
-        keeper = lane.signin(address)  # that ends the others
+        keeper = lane.signin(address, PASSWORD)  # that ends the others
         while True:
-            tokens = lane.signin(address)
+            tokens = lane.signin(address, PASSWORD)
             assert lane.me(0, tokens) == lane.me(1, tokens) == 200
             path = f"/v1/auth/sessions/{tokens['session_id']}"
             ends = [lane.begin(i, "DELETE", path, None, keeper["access_token"]) for i in (0, 1)]
@@ -216,7 +170,7 @@ def test_reset_and_reset(run):
         for n in range(ROUNDS):
             address = f"lane{lane.number}-{n}@example.test"
             lane.user(address)
-            old = lane.signin(address)
+            old = lane.signin(address, PASSWORD)
             assert lane.call(n % 2, "POST", "/v1/auth/forgot", {"email": address})[0] == 202
             token = token_in_mail(lane.gw, address)
             wanted = [f"salt of contender {i} in the sea" for i in range(4)]
@@ -237,15 +191,13 @@ class Factors:
     def __init__(self, lane):
         self.lane, self.address = lane, f"lane{lane.number}@example.test"
         self.id = lane.user(self.address)
-        tokens = lane.signin(self.address)
+        tokens = lane.signin(self.address, PASSWORD)
         self.token = tokens["access_token"]
         self.secret = self.post("totp/enroll", {})["secret"]
         self.codes = self.post("totp/confirm", {"code": totp(self.secret, -1)})["recovery_codes"]
 
     def post(self, path, body):
-        status, answer = self.lane.call(0, "POST", f"/v1/auth/mfa/{path}", body, self.token)
-        assert status == 200, answer
-        return answer
+        return self.lane.must(0, "POST", f"/v1/auth/mfa/{path}", body, self.token)
 
     def challenges(self):
         """One of either gateway."""
