@@ -27,6 +27,7 @@
 #include "post.h"
 #include "request/op.h"
 #include "request/request.h"
+#include "rotation.h"
 #include "routing/source.h"
 #include "routing/table.h"
 #include "store/change.h"
@@ -54,6 +55,7 @@ struct control {
 	struct feed *feed;
 	struct post post;
 	struct issuers issuers;
+	struct rotation rotation;
 	int64_t loaded_seq; /* of the feed, before the first snapshots were read */
 	_Atomic bool fresh, draining, basic_without_tls, verified_only;
 
@@ -312,6 +314,7 @@ void control_tick(struct control *c)
 		log_error("state is stale: decisions fail closed until the store answers");
 	else if (ok)
 		atomic_store(&c->fresh, true);
+	rotation_tick(&c->rotation);
 }
 
 /* ---- what handlers ask --------------------------------------------------------------------- */
@@ -616,6 +619,8 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 		e = audit_new(c->store, c->ctl.replica, &c->audit);
 	if (e == OK)
 		fill_ctl(c);
+	c->rotation.ctl = &c->ctl;
+	c->rotation.lane = c->lane;
 	if (e == OK && !check)
 		e = post_start(&c->post, &c->ctl, f);
 	if (e == OK && !check)

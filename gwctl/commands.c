@@ -249,6 +249,9 @@ const struct command commands[] = {
 	  "GET", "/admin/keys", NULL, KEY_COLUMNS, rest_run },
 	{ "key", "rotate", "make the next signing key the active one", NULL, CMD_DESTROYS,
 	  "POST", "/admin/keys/rotate", NULL, KEY_COLUMNS, rest_run },
+	{ "key", "revoke", "end a signing key and all tokens that it signed, at once",
+	  ARGS(OPERAND("KID", TO_PATH, NULL, "of the key")), CMD_DESTROYS,
+	  "POST", "/admin/keys/{KID}/revoke", NULL, "kid,state,active", rest_run },
 
 	{ "routing", "get", "print the routing document in force", NULL, 0,
 	  "GET", "/admin/routing", NULL, "revision", rest_run, routing_show },

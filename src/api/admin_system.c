@@ -1,6 +1,4 @@
-/* /admin/authz/explain, /admin/keys and /admin/status */
-#include "api/body.h"
-#include "api/commit.h"
+/* /admin/authz/explain and /admin/status */
 #include "api/ctl.h"
 #include "api/handlers.h"
 #include "api/user_reply.h"
@@ -9,9 +7,9 @@
 #include "base/config.h"
 #include "crypto/hasher.h"
 #include "iam/principal.h"
-#include "iam/signing_key.h"
-#include "iam/write.h"
 #include "routing/table.h"
+#include "store/change.h"
+#include "store/store.h"
 
 /* ---- explain -------------------------------------------------------------------------------- */
 
@@ -73,70 +71,6 @@ enum err op_explain(struct ctl *c, struct request *r, struct fail *f)
 	role_set_unref(roles);
 	principal_unref(p);
 	return e;
-}
-
-/* ---- keys ----------------------------------------------------------------------------------- */
-
-#define CLOCK_SLACK (60 * CLOCK_SEC) /* that clocks of verifiers may be behind */
-
-static enum err keys_reply(struct ctl *c, struct request *r, struct fail *f)
-{
-	struct signing_key *k;
-	struct jsonw w;
-	size_t n;
-	enum err e = signing_key_list(c->store, &r->arena, &k, &n, f);
-
-	if (e != OK)
-		return e;
-	w = request_json(r, 200);
-	jsonw_obj(&w);
-	jsonw_key(&w, "items");
-	jsonw_arr(&w);
-	for (size_t i = 0; i < n; i++) {
-		jsonw_obj(&w);
-		jsonw_kstr(&w, "kid", k[i].kid);
-		jsonw_kstr(&w, "alg", k[i].alg);
-		jsonw_kstr(&w, "state", k[i].state);
-		jsonw_key(&w, "not_after");
-		if (k[i].not_after != 0)
-			jsonw_time(&w, k[i].not_after);
-		else
-			jsonw_null(&w);
-		jsonw_ktime(&w, "created_at", k[i].created_at);
-		jsonw_ktime(&w, "updated_at", k[i].updated_at);
-		jsonw_obj_end(&w);
-	}
-	jsonw_arr_end(&w);
-	jsonw_key(&w, "next_page_token");
-	jsonw_null(&w);
-	jsonw_obj_end(&w);
-	return OK;
-}
-
-enum err op_key_list(struct ctl *c, struct request *r, struct fail *f)
-{
-	return keys_reply(c, r, f);
-}
-
-enum err op_key_rotate(struct ctl *c, struct request *r, struct fail *f)
-{
-	struct write w;
-	struct jsonw j;
-	struct str kid;
-	enum err e = body_none(r, f);
-
-	if (e != OK)
-		return e;
-	write_init(&w, &r->arena, clock_wall());
-	e = signing_key_rotate(&w, c->store, c->seal, c->config->auth_access_ttl + CLOCK_SLACK, &kid, f);
-	if (e != OK)
-		return e;
-	j = request_json(r, 200);
-	jsonw_obj(&j);
-	jsonw_kstr(&j, "kid", kid);
-	jsonw_kz(&j, "state", "active");
-	jsonw_obj_end(&j);
-	return commit(c, r, &w, f);
 }
 
 /* ---- status --------------------------------------------------------------------------------- */

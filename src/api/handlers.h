@@ -91,6 +91,7 @@ enum err op_credential_delete(struct ctl *c, struct request *r, struct fail *f);
 enum err op_explain(struct ctl *c, struct request *r, struct fail *f);
 enum err op_key_list(struct ctl *c, struct request *r, struct fail *f);
 enum err op_key_rotate(struct ctl *c, struct request *r, struct fail *f);
+enum err op_key_revoke(struct ctl *c, struct request *r, struct fail *f);
 enum err op_status(struct ctl *c, struct request *r, struct fail *f);
 
 /* admin_routing.c */

@@ -85,6 +85,7 @@ const struct schema schemas_all[] = {
 	    " updated_at:time"),
 	LIST("KeyList"),
 	ANSWER("KeyRotated", "kid:string state:string"),
+	ANSWER("KeyRevoked", "kid:string state:string active:string"),
 	ANSWER("SystemStatus", "status:string version:string replica:uuid time:time store:string"
 	    " feed:FeedStatus routing:RoutingStatus password_hash_queue:integer"),
 	ANSWER("FeedStatus", "seq:integer age_ms:integer errors:integer nats_connected:boolean"),

@@ -228,40 +228,130 @@ out:
 
 /* ---- rotation ------------------------------------------------------------------------------- */
 
-static enum err next_kid(struct store *s, struct arena *a, struct str *kid, struct fail *f)
+/* The active key and the next one, as they are now. */
+struct pair {
+	struct str active, next;
+	int64_t active_since, next_since;
+};
+
+static enum err read_pair(struct store *s, struct arena *a, struct pair *out, struct fail *f)
 {
-	struct store_stmt q = STMT("SELECT kid FROM signing_key WHERE state = 'next'"
-	    " ORDER BY created_at LIMIT 1");
+	enum { COL_KID, COL_STATE, COL_CREATED_AT, COL_UPDATED_AT };
+	struct store_stmt q = STMT("SELECT kid, state, created_at, updated_at FROM signing_key"
+	    " WHERE state IN ('active', 'next') ORDER BY created_at DESC");
+	struct store_rows rows;
+	enum err e = store_read(s, STORE_LINEAR, &q, 1, a, &rows, f);
+
+	*out = (struct pair){ STR_NONE, STR_NONE, 0, 0 };
+	for (size_t i = 0; e == OK && i < rows.nrows; i++) {
+		bool active = str_eqc(store_str(&rows, i, COL_STATE), states[KEY_ACTIVE]);
+
+		*(active ? &out->active : &out->next) = store_str(&rows, i, COL_KID);
+		if (active)
+			out->active_since = store_int(&rows, i, COL_UPDATED_AT); /* else it never changed */
+		else
+			out->next_since = store_int(&rows, i, COL_CREATED_AT);
+	}
+	if (e == OK && (out->active.p == NULL || out->next.p == NULL))
+		e = fail_set(f, E_CONFLICT, "there is no %s signing key",
+		    out->active.p == NULL ? "active" : "next");
+	return e;
+}
+
+/* The next key signs from now on, and a new one stands behind it. */
+static enum err promote(struct write *w, const struct seal *seal, struct str next, struct fail *f)
+{
+	WRITE1(w, E_CONFLICT,
+	    "UPDATE signing_key SET state = 'active', version = version + 1, updated_at = ?"
+	    " WHERE kid = ? AND state = 'next'", SV_INT(w->now), SV_TEXT(next));
+	return insert_new(w, seal, KEY_NEXT, false, f);
+}
+
+static enum err rotate(struct write *w, const struct seal *seal, const struct pair *p, int64_t keep,
+    struct fail *f)
+{
+	WRITE1(w, E_CONFLICT,
+	    "UPDATE signing_key SET state = 'retired', not_after = ?, private_sealed = NULL,"
+	    " version = version + 1, updated_at = ? WHERE kid = ? AND state = 'active'",
+	    SV_INT(w->now + keep), SV_INT(w->now), SV_TEXT(p->active));
+	WRITE(w, "DELETE FROM signing_key WHERE state IN ('retired', 'revoked') AND not_after < ?",
+	    SV_INT(w->now - SIGNING_KEY_KEEP_US));
+	write_change(w, CHANGE_KEY, STR(""));
+	return promote(w, seal, p->next, f);
+}
+
+enum err signing_key_rotate(struct write *w, struct store *s, const struct seal *seal,
+    int64_t keep, struct str *kid, struct fail *f)
+{
+	struct pair p;
+	enum err e = read_pair(s, w->a, &p, f);
+
+	*kid = p.next;
+	return e == OK ? rotate(w, seal, &p, keep, f) : e;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+enum err signing_key_rotate_due(struct write *w, struct store *s, const struct seal *seal,
+    const struct signing_key_schedule *when, struct str *kid, int64_t *due, struct fail *f)
+{
+	struct pair p;
+	enum err e = read_pair(s, w->a, &p, f);
+
+	*kid = STR_NONE;
+	if (e != OK)
+		return e;
+	*due = later(p.active_since + when->period, p.next_since + when->lead);
+	if (*due > w->now)
+		return OK;
+	*due = w->now + later(when->period, when->lead);
+	*kid = p.next;
+	return rotate(w, seal, &p, when->keep, f);
+}
+
+/* ---- revocation ----------------------------------------------------------------------------- */
+
+static enum err state_now(struct store *s, struct arena *a, struct str kid, enum key_state *out,
+    struct fail *f)
+{
+	struct store_stmt q = STMT("SELECT state FROM signing_key WHERE kid = ?", SV_TEXT(kid));
 	struct store_rows rows;
 	enum err e = store_read(s, STORE_LINEAR, &q, 1, a, &rows, f);
 
 	if (e != OK)
 		return e;
 	if (rows.nrows == 0)
-		return fail_set(f, E_CONFLICT, "there is no next signing key");
-	*kid = store_str(&rows, 0, 0);
-	return OK;
+		return fail_set(f, E_NOT_FOUND, "there is no such signing key");
+	*out = state_of(store_str(&rows, 0, 0));
+	return *out != KEY_REVOKED ? OK : fail_set(f, E_CONFLICT, "the signing key is revoked already");
 }
 
-enum err signing_key_rotate(struct write *w, struct store *s, const struct seal *seal,
-    int64_t keep, struct str *kid, struct fail *f)
+enum err signing_key_revoke(struct write *w, struct store *s, const struct seal *seal, struct str kid,
+    struct str *active, struct fail *f)
 {
-	enum err e = next_kid(s, w->a, kid, f);
+	enum key_state was;
+	struct pair p;
+	enum err e = state_now(s, w->a, kid, &was, f);
 
+	if (e == OK)
+		e = read_pair(s, w->a, &p, f);
 	if (e != OK)
 		return e;
+	*active = was == KEY_ACTIVE ? p.next : p.active;
 	WRITE1(w, E_CONFLICT,
-	    "UPDATE signing_key SET state = 'retired', not_after = ?, private_sealed = NULL,"
-	    " version = version + 1, updated_at = ? WHERE state = 'active'",
-	    SV_INT(w->now + keep), SV_INT(w->now));
-	WRITE1(w, E_CONFLICT,
-	    "UPDATE signing_key SET state = 'active', version = version + 1, updated_at = ?"
-	    " WHERE kid = ? AND state = 'next'",
-	    SV_INT(w->now), SV_TEXT(*kid));
-	e = insert_new(w, seal, KEY_NEXT, false, f);
+	    "UPDATE signing_key SET state = 'revoked', not_after = ?, private_sealed = NULL,"
+	    " version = version + 1, updated_at = ? WHERE kid = ? AND state = ?",
+	    SV_INT(w->now), SV_INT(w->now), SV_TEXT(kid), SV_Z(states[was]));
 	write_change(w, CHANGE_KEY, STR(""));
-	return e;
+	if (was == KEY_ACTIVE)
+		return promote(w, seal, p.next, f);
+	return was == KEY_NEXT ? insert_new(w, seal, KEY_NEXT, false, f) : OK;
 }
+
+/* ---- listing -------------------------------------------------------------------------------- */
 
 enum err signing_key_list(struct store *s, struct arena *a, struct signing_key **out, size_t *n,
     struct fail *f)
