@@ -345,7 +345,9 @@ def test_limit_in_the_middle(streaming):
 def test_bad_chunk_in_the_middle(streaming):
     s = streaming()
     with Connection(s.replica.port()) as c:
-        c.send(s.head("digest", "Transfer-Encoding: chunked") + (b"10000\r\n" + BLOCK + b"\r\n") * 3 + b"x\r\n")
+        c.send(s.head("digest", "Transfer-Encoding: chunked") + (b"10000\r\n" + BLOCK + b"\r\n") * 3)
+        until(lambda: s.node.got > 0, 10, "the node to read")
+        c.send(b"x\r\n")
         status, headers, body = c.response()
         assert (status, json.loads(body)["code"], headers["connection"]) == (400, "bad_request", "close")
     assert s.node.broken.wait(10)
@@ -438,8 +440,9 @@ def test_http2_limit_in_the_middle(streaming):
         next(f for f in c.frames() if f[0] == h2.SETTINGS)  # the stream's window is larger from then on
         c.request(1, ("authorization", f"Bearer {s.token}"), ("x-tenant-id", "acme"),
                   ("content-type", "application/json"), flags=0, method="POST", path="/v1/query/digest")
-        for _ in range(12):
-            c.send(h2.frame(h2.DATA, 0, 1, b"x" * 16384))
+        for n in (5, 7):
+            c.send(h2.frame(h2.DATA, 0, 1, b"x" * 16384) * n)
+            until(lambda: s.node.got > 0, 10, "the node to read")
         headers, body = c.response(1)
         assert headers, body
         assert (headers[":status"], json.loads(body)["code"]) == ("413", "body_too_large")

@@ -195,23 +195,23 @@ static void any_allocation_of_the_feed_may_fail(void **state)
 	struct feed *feed;
 	bool hit;
 	long n = 0;
+	enum err e;
 
 	fixture_reopen(x);
 	assert_ok(migrate_up(x->store, migrations_embedded, 1, NULL, &f), &f);
 	do {
-		enum err e;
-
 		heap_fail_after(++n);
 		e = feed_start(&feed, x->store, &c, &h, &f);
 		if (e == OK)
 			e = feed_sync(feed, 20 * CLOCK_MS);
 		hit = heap_fail_after(0);
-		assert_true(e == OK || (hit && (e == E_NOMEM || e == E_STATE_STALE)));
+		/* on a busy machine 20 ms may be too short for a read that does not fail */
+		assert_true(e == OK || e == E_STATE_STALE || (hit && e == E_NOMEM));
 		if (feed != NULL)
 			assert_int_equal(feed_sync(feed, 60 * CLOCK_SEC), OK);
 		feed_stop(feed);
 		fail_clear(&f);
-	} while (hit && n < 1000);
+	} while ((hit || e != OK) && n < 1000);
 	assert_true(n > 1);
 }
 
