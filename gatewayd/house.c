@@ -95,6 +95,7 @@ static enum err make_worker(struct house *h, size_t i, struct fail *f)
 		.lane = control_lane(h->control),
 		.store = control_store(h->control),
 		.seal = control_seal(h->control),
+		.fleet = control_fleet(h->control),
 		.state_fresh = control_fresh(h->control),
 		.draining = control_draining(h->control),
 		.basic_without_tls = control_basic_without_tls(h->control),

@@ -35,6 +35,7 @@ struct worker {
 	struct principal_cache *principals;
 	struct authn *authn;
 	struct upstream *upstream;
+	struct fleet *fleet;
 	struct proxy *proxy;
 	struct api *api;
 	struct front *front;
@@ -44,6 +45,32 @@ struct worker {
 		atomic_int *left;
 	} drain;
 };
+
+/* What is configured holds for the process: connections are shared out, the first workers have the rest. */
+static struct upstream_config upstream_config_of(const struct worker *w, const struct config *c)
+{
+	int64_t connections = c->upstream_max_connections;
+
+	return (struct upstream_config){
+		.connect_timeout_us = c->upstream_connect_timeout,
+		.first_byte_timeout_us = c->upstream_first_byte_timeout,
+		.total_timeout_us = c->upstream_timeout,
+		.idle_timeout_us = c->upstream_idle_timeout,
+		.max_connections = (size_t)(connections / c->workers + (w->index < connections % c->workers)),
+		.max_response = RESPONSE_MAX,
+		.retry_percent = (unsigned)c->upstream_retry_budget,
+		.fleet = w->fleet,
+	};
+}
+
+static void reconfigure(struct worker *w, const struct config *c)
+{
+	struct upstream_config uc = upstream_config_of(w, c);
+	struct proxy_config pc = { .timeout_us = c->upstream_timeout };
+
+	upstream_configure(w->upstream, &uc);
+	proxy_configure(w->proxy, &pc);
+}
 
 static void install(struct worker *w, const struct worker_snapshots *s)
 {
@@ -59,6 +86,8 @@ static void install(struct worker *w, const struct worker_snapshots *s)
 		upstream_set_tls_take(w->upstream, certs.nodes);
 		front_set_tls_take(w->front, certs.listeners);
 	}
+	if (s->config != NULL)
+		reconfigure(w, s->config);
 }
 
 static enum err new_authn(struct worker *w, const struct worker_config *c)
@@ -85,15 +114,7 @@ static enum err new_authn(struct worker *w, const struct worker_config *c)
 
 static enum err new_proxy(struct worker *w, const struct config *c)
 {
-	struct upstream_config uc = {
-		.connect_timeout_us = c->upstream_connect_timeout,
-		.first_byte_timeout_us = c->upstream_first_byte_timeout,
-		.total_timeout_us = c->upstream_timeout,
-		.idle_timeout_us = c->upstream_idle_timeout,
-		.max_connections = (size_t)c->upstream_max_connections,
-		.max_response = RESPONSE_MAX,
-		.retry_percent = (unsigned)c->upstream_retry_budget,
-	};
+	struct upstream_config uc = upstream_config_of(w, c);
 	struct proxy_config pc = { .timeout_us = c->upstream_timeout };
 	enum err e = upstream_new(&uc, w->loop, &w->upstream);
 
@@ -152,6 +173,7 @@ enum err worker_new(const struct worker_config *c, const struct worker_snapshots
 	if (w == NULL)
 		return fail_set(f, e, "out of memory");
 	w->index = c->index;
+	w->fleet = c->fleet;
 	w->drain.worker = w;
 	sem_init(&w->go, 0, 0);
 	e = loop_new(&w->loop);

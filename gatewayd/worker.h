@@ -18,6 +18,7 @@ struct change;
 struct config;
 struct crew;
 struct ctl;
+struct fleet;
 struct keyring;
 struct obs;
 struct pool;
@@ -36,6 +37,7 @@ struct worker_config {
 	struct pool *lane;
 	struct store *store;
 	struct seal *seal;
+	struct fleet *fleet; /* outlives the workers */
 	const _Atomic bool *state_fresh, *draining, *basic_without_tls, *verified_only;
 	int http_fd, grpc_fd, admin_fd; /* taken */
 	struct crew *http_crew, *grpc_crew; /* outlive the workers */
@@ -47,6 +49,7 @@ struct worker_snapshots {
 	struct role_set *roles;
 	struct route_table *routes;
 	struct certs certs; /* none: unchanged */
+	const struct config *config; /* lives as long as the workers do */
 };
 
 enum err worker_new(const struct worker_config *c, const struct worker_snapshots *s,

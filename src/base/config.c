@@ -455,6 +455,11 @@ enum err config_resolve(struct config *c, struct fail *f)
 		return fail_set(f, E_CONFIG, "routing.source: %s needs nats.url", c->routing_source);
 	if (c->tls_client_ca != NULL && c->tls_cert == NULL)
 		return fail_set(f, E_CONFIG, "tls.client_ca: given without tls.cert");
+	if (c->upstream_max_connections < c->workers)
+		return fail_set(f, E_CONFIG, "upstream.max_connections: %lld is less than one for each of the %lld workers",
+		    (long long)c->upstream_max_connections, (long long)c->workers);
+	if (strlen(c->upstream_health_path) > 255)
+		return fail_set(f, E_CONFIG, "upstream.health.path: more than 255 bytes");
 	e = pair("tls.cert", c->tls_cert != NULL, "tls.key", c->tls_key != NULL, f);
 	if (e == OK)
 		e = pair("store.cert", c->store_cert != NULL, "store.key", c->store_key != NULL, f);

@@ -30,6 +30,11 @@ void proxy_free(struct proxy *p)
 	heap_free(p);
 }
 
+void proxy_configure(struct proxy *p, const struct proxy_config *c)
+{
+	p->config = *c;
+}
+
 void proxy_set_routes_take(struct proxy *p, struct route_table *t)
 {
 	route_table_unref(p->routes);

@@ -18,6 +18,8 @@ struct proxy_config {
 enum err proxy_new(const struct proxy_config *c, struct loop *loop, struct upstream *up,
     struct obs_worker *obs, struct proxy **out);
 void proxy_free(struct proxy *p);
+/* For requests that begin from now on. */
+void proxy_configure(struct proxy *p, const struct proxy_config *c);
 /* Swaps the routing snapshot (takes the reference) between two requests. */
 void proxy_set_routes_take(struct proxy *p, struct route_table *t);
 const struct route_table *proxy_routes(const struct proxy *p);

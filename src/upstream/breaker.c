@@ -37,43 +37,78 @@ const char *breaker_state_name(enum breaker_state s)
 	return names[s];
 }
 
-static void enter_open(struct breaker *b, int64_t now)
+/* ---- the gate --------------------------------------------------------------------------------------- */
+
+struct gate {
+	enum breaker_state state; /* 2 bits */
+	bool probing;             /* half-open: the probe is on its way */
+	unsigned opened;          /* 5 bits: how often in a row it has opened */
+	unsigned consecutive;     /* 8 bits: failures */
+	int64_t until;            /* 48 bits, milliseconds; open: when a probe may go */
+};
+
+static struct gate unpack(uint64_t w)
 {
-	b->backoff = b->backoff == 0 ? BREAKER_BACKOFF_MIN : b->backoff * 2;
-	if (b->backoff > BREAKER_BACKOFF_MAX)
-		b->backoff = BREAKER_BACKOFF_MAX;
-	b->until = now + b->backoff;
+	return (struct gate){ (enum breaker_state)(w & 3), w >> 2 & 1, w >> 3 & 31, w >> 8 & 255,
+		(int64_t)(w >> 16) };
 }
 
-static void enter_closed(struct breaker *b, int64_t now)
+static uint64_t pack(const struct gate *g)
 {
-	b->consecutive = b->total = b->failed = 0;
-	b->window = now;
-	b->backoff = 0;
+	return (uint64_t)g->state | (uint64_t)g->probing << 2 | (uint64_t)g->opened << 3 |
+	    (uint64_t)g->consecutive << 8 | (uint64_t)g->until << 16;
 }
 
-static bool apply(struct breaker *b, enum event ev, int64_t now)
+/* False: another thread was faster, and *w is what it left. */
+static bool swap(struct breaker *b, uint64_t *w, const struct gate *g)
 {
-	enum breaker_state to = next[b->state][ev];
+	return atomic_compare_exchange_weak(&b->gate, w, pack(g));
+}
 
-	if (to == b->state)
+static int64_t backoff(unsigned opened)
+{
+	int64_t us = BREAKER_BACKOFF_MIN << (opened - 1);
+
+	return us < BREAKER_BACKOFF_MAX ? us : BREAKER_BACKOFF_MAX;
+}
+
+static bool apply(struct gate *g, enum event ev, int64_t now)
+{
+	enum breaker_state to = next[g->state][ev];
+
+	if (to == g->state)
 		return false;
-	b->state = to;
-	b->probing = false;
-	if (to == BREAKER_OPEN)
-		enter_open(b, now);
-	else if (to == BREAKER_CLOSED)
-		enter_closed(b, now);
+	g->state = to;
+	g->probing = false;
+	g->consecutive = 0;
+	if (to == BREAKER_CLOSED)
+		g->opened = 0;
+	if (to != BREAKER_OPEN)
+		return true;
+	g->opened += g->opened < 31;
+	g->until = (now + backoff(g->opened) + 999) / 1000;
 	return true;
+}
+
+static bool due(const struct gate *g, int64_t now)
+{
+	return now / 1000 >= g->until;
+}
+
+enum breaker_state breaker_state(const struct breaker *b)
+{
+	return unpack(atomic_load_explicit(&b->gate, memory_order_relaxed)).state;
 }
 
 bool breaker_allows(const struct breaker *b, int64_t now)
 {
-	switch (b->state) {
+	struct gate g = unpack(atomic_load_explicit(&b->gate, memory_order_relaxed));
+
+	switch (g.state) {
 	case BREAKER_OPEN:
-		return now >= b->until;
+		return due(&g, now);
 	case BREAKER_HALF_OPEN:
-		return !b->probing;
+		return !g.probing;
 	default:
 		return true;
 	}
@@ -81,42 +116,165 @@ bool breaker_allows(const struct breaker *b, int64_t now)
 
 bool breaker_start(struct breaker *b, int64_t now)
 {
-	if (b->state == BREAKER_OPEN && now >= b->until)
-		apply(b, EV_DUE, now);
-	if (b->state != BREAKER_HALF_OPEN || b->probing)
-		return false;
-	b->probing = true;
+	uint64_t w = atomic_load_explicit(&b->gate, memory_order_relaxed);
+	struct gate g;
+
+	do {
+		g = unpack(w);
+		if (g.state == BREAKER_OPEN && due(&g, now))
+			apply(&g, EV_DUE, now);
+		if (g.state != BREAKER_HALF_OPEN || g.probing)
+			return false;
+		g.probing = true;
+	} while (!swap(b, &w, &g));
 	return true;
 }
 
-/* Counts a result of the closed state; returns whether it is time to open. */
-static bool count(struct breaker *b, bool failed, int64_t now)
+/* ---- the window ------------------------------------------------------------------------------------- */
+
+#define COUNT_BITS 20
+#define COUNT_MAX ((1u << COUNT_BITS) - 1)
+#define INDEX_MAX ((1u << 24) - 1)
+
+/* Results between two multiples of BREAKER_WINDOW. */
+struct window {
+	uint32_t index, total, failed;
+};
+
+static uint32_t index_of(int64_t now)
 {
-	if (now - b->window >= BREAKER_WINDOW) {
-		b->window = now;
-		b->total = b->failed = 0;
-	}
-	b->total++;
-	if (!failed) {
-		b->consecutive = 0;
-		return false;
-	}
-	b->failed++;
-	b->consecutive++;
-	return b->consecutive >= BREAKER_CONSECUTIVE ||
-	    (b->total >= BREAKER_WINDOW_MIN && b->failed * 2 >= b->total);
+	return (uint32_t)(now / BREAKER_WINDOW) & INDEX_MAX;
 }
 
-bool breaker_end(struct breaker *b, bool probe, enum breaker_result result, int64_t now)
+static struct window window_unpack(uint64_t w)
 {
-	if (result == BREAKER_NOTHING) {
-		if (probe)
-			b->probing = false;
+	return (struct window){ (uint32_t)(w >> 2 * COUNT_BITS), (uint32_t)(w >> COUNT_BITS) & COUNT_MAX,
+		(uint32_t)w & COUNT_MAX };
+}
+
+static uint64_t window_pack(const struct window *w)
+{
+	return (uint64_t)w->index << 2 * COUNT_BITS | (uint64_t)w->total << COUNT_BITS | w->failed;
+}
+
+/* Adds results to this window, which may be a new one; returns what it has then. Full, it counts no more:
+ * by then its share says enough. */
+static struct window window_add(struct breaker *b, uint32_t index, uint32_t good, uint32_t failed)
+{
+	uint64_t was = atomic_load_explicit(&b->window, memory_order_relaxed);
+	struct window w;
+
+	do {
+		w = window_unpack(was);
+		if (w.index != index)
+			w = (struct window){ .index = index };
+		if (w.total > COUNT_MAX - failed || good > COUNT_MAX - failed - w.total)
+			break;
+		w.total += good + failed;
+		w.failed += failed;
+	} while (!atomic_compare_exchange_weak(&b->window, &was, window_pack(&w)));
+	return w;
+}
+
+static void share_in(struct breaker_share *mine, uint32_t index)
+{
+	if (mine->window != index)
+		*mine = (struct breaker_share){ .window = index };
+}
+
+static void count_good(struct breaker *b, struct breaker_share *mine, int64_t now)
+{
+	struct window w = window_unpack(atomic_load_explicit(&b->window, memory_order_relaxed));
+	uint32_t index = index_of(now);
+
+	share_in(mine, index);
+	mine->good += mine->good < COUNT_MAX;
+	if (w.index != index || w.failed == 0)
+		return;
+	window_add(b, index, mine->good, 0);
+	mine->good = 0;
+}
+
+/* Whether half of a sufficient number has failed. */
+static bool count_failed(struct breaker *b, struct breaker_share *mine, int64_t now)
+{
+	uint32_t index = index_of(now);
+	struct window w;
+
+	share_in(mine, index);
+	w = window_add(b, index, mine->good, 1);
+	mine->good = 0;
+	return w.total >= BREAKER_WINDOW_MIN && w.failed * 2 >= w.total;
+}
+
+/* ---- the end of a try ------------------------------------------------------------------------------- */
+
+static bool probe_ended(struct breaker *b, enum breaker_result result, int64_t now)
+{
+	uint64_t w = atomic_load_explicit(&b->gate, memory_order_relaxed);
+	struct gate g;
+	bool changed;
+
+	do {
+		g = unpack(w);
+		changed = false;
+		if (result == BREAKER_NOTHING)
+			g.probing = false;
+		else
+			changed = apply(&g, result == BREAKER_OK ? EV_PROBE_OK : EV_PROBE_FAILED, now);
+	} while (!swap(b, &w, &g));
+	if (changed && g.state == BREAKER_CLOSED)
+		atomic_store(&b->window, 0);
+	return changed;
+}
+
+static bool good(struct breaker *b, struct breaker_share *mine, int64_t now)
+{
+	uint64_t w = atomic_load_explicit(&b->gate, memory_order_relaxed);
+	struct gate g = unpack(w);
+
+	if (g.state == BREAKER_CLOSED)
+		count_good(b, mine, now);
+	while (g.state == BREAKER_CLOSED && g.consecutive > 0) {
+		g.consecutive = 0;
+		apply(&g, EV_GOOD, now);
+		if (swap(b, &w, &g))
+			break;
+		g = unpack(w);
+	}
+	return false;
+}
+
+static bool failed(struct breaker *b, struct breaker_share *mine, int64_t now)
+{
+	uint64_t w = atomic_load_explicit(&b->gate, memory_order_relaxed);
+	struct gate g = unpack(w);
+	bool share, changed;
+
+	if (g.state != BREAKER_CLOSED)
+		return false;
+	share = count_failed(b, mine, now);
+	do {
+		g = unpack(w);
+		if (g.state != BREAKER_CLOSED)
+			return false;
+		g.consecutive += g.consecutive < 255;
+		changed = (share || g.consecutive >= BREAKER_CONSECUTIVE) && apply(&g, EV_TRIP, now);
+	} while (!swap(b, &w, &g));
+	return changed;
+}
+
+bool breaker_end(struct breaker *b, struct breaker_share *mine, bool probe, enum breaker_result result,
+    int64_t now)
+{
+	if (probe)
+		return probe_ended(b, result, now);
+	switch (result) {
+	case BREAKER_OK:
+		return good(b, mine, now);
+	case BREAKER_FAILED:
+		return failed(b, mine, now);
+	default:
 		return false;
 	}
-	if (probe)
-		return apply(b, result == BREAKER_OK ? EV_PROBE_OK : EV_PROBE_FAILED, now);
-	if (b->state != BREAKER_CLOSED)
-		return false;
-	return apply(b, count(b, result == BREAKER_FAILED, now) ? EV_TRIP : EV_GOOD, now);
 }

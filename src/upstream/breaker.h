@@ -1,9 +1,13 @@
-/* The circuit breaker of one endpoint: an explicit table of states. It also ejects outliers, because
- * what it counts are the tries that real requests made (passive health). Pure but for the struct; time
- * is a parameter (microseconds, monotonic). */
+/* The circuit breaker of one node: an explicit table of states, shared by all workers. It also ejects
+ * outliers, because what it counts are the tries that real requests made (passive health).
+ *
+ * Two words of atomics, changed by compare-and-swap; any thread, no locks. While the node is well a try only
+ * reads them: what succeeds is counted by each worker for itself (struct breaker_share) and told when there
+ * are failures beside which it matters. Time is a parameter (microseconds, monotonic). */
 #ifndef UPSTREAM_BREAKER_H
 #define UPSTREAM_BREAKER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,22 +26,26 @@ enum breaker_result {
 #define BREAKER_BACKOFF_MIN INT64_C(500000)
 #define BREAKER_BACKOFF_MAX INT64_C(10000000)
 
+/* Zero is closed, without history. */
 struct breaker {
-	enum breaker_state state;
-	unsigned consecutive;   /* failures */
-	unsigned total, failed; /* in this window */
-	int64_t window;         /* its start */
-	int64_t until;          /* open: when a probe may go */
-	int64_t backoff;
-	bool probing;           /* half-open: the probe is on its way */
+	_Atomic uint64_t gate;   /* state, probe, failures in a row, when a probe may go */
+	_Atomic uint64_t window; /* results of this window */
 };
 
+/* Successes of one worker in a window that the breaker has not been told. */
+struct breaker_share {
+	uint32_t window, good;
+};
+
+enum breaker_state breaker_state(const struct breaker *b);
 /* Whether a try may start now. Changes nothing. */
 bool breaker_allows(const struct breaker *b, int64_t now);
 /* A try starts, allowed or forced. Returns whether it is the probe of a half-open breaker. */
 bool breaker_start(struct breaker *b, int64_t now);
-/* A try ended; `probe` is what breaker_start returned for it. Returns whether the state changed. */
-bool breaker_end(struct breaker *b, bool probe, enum breaker_result result, int64_t now);
+/* A try ended; `probe` is what breaker_start returned for it, `mine` the worker's own. Returns whether this
+ * changed the state. */
+bool breaker_end(struct breaker *b, struct breaker_share *mine, bool probe, enum breaker_result result,
+    int64_t now);
 const char *breaker_state_name(enum breaker_state s);
 
 #endif

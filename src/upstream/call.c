@@ -3,8 +3,11 @@
 #include <assert.h>
 
 #include "base/heap.h"
+#include "base/log.h"
 #include "request/flow.h"
+#include "upstream/budget.h"
 #include "upstream/endpoint.h"
+#include "upstream/fleet.h"
 #include "upstream/state.h"
 
 #define FAR (INT64_MAX / 4)
@@ -183,13 +186,13 @@ void call_try(struct upstream_call *call, const struct endpoint *avoid)
 		e = loop_timer_set(loop, &call->timer, call->deadline - now);
 	if (e != OK) {
 		stats_try(&call->shard->stats, OUTCOME_REJECTED, 0);
-		finish(call, e);
+		finish(call, call->tries > 0 ? call->why : e); /* what the first try met says more */
 		return;
 	}
 	call->tries++;
 	call->ep = ep;
-	call->probe = breaker_start(&ep->breaker, now);
-	atomic_store_explicit(&ep->state, (int)ep->breaker.state, memory_order_relaxed);
+	call->probe = breaker_start(&ep->node->breaker, now);
+	ep->called = now;
 	ep->outstanding++;
 	endpoint_start(ep, call);
 }
@@ -344,8 +347,9 @@ static void close_try(struct upstream_call *call, enum breaker_result result, en
 	int64_t now = loop_now(call->u->loop);
 
 	ep->outstanding--;
-	breaker_end(&ep->breaker, call->probe, result, now);
-	atomic_store_explicit(&ep->state, (int)ep->breaker.state, memory_order_relaxed);
+	if (breaker_end(&ep->node->breaker, &ep->share, call->probe, result, now))
+		log_info("the circuit of a node has changed", LOG_S("node", ep->url),
+		    LOG_Z("circuit", breaker_state_name(breaker_state(&ep->node->breaker))));
 	call->result.us = now - call->began;
 	stats_try(&call->shard->stats, o, call->result.us);
 	call->conn = NULL;
@@ -391,7 +395,7 @@ static bool may_retry(struct upstream_call *call, enum err e)
 		return false;
 	if (call->streaming || (call->source != NULL && call->source->taken > 0))
 		return false;
-	return shard_spend(call->shard);
+	return call->u->config.retry_percent > 0 && budget_spend(call->shard->budget, &call->shard->earned);
 }
 
 void call_failed(struct upstream_call *call, enum err e)
@@ -403,6 +407,7 @@ void call_failed(struct upstream_call *call, enum err e)
 	close_try(call, verdict(call, e), outcome_of(call, e));
 	if (may_retry(call, e)) {
 		call->result.reached |= call->reached;
+		call->why = e;
 		call_try(call, ep);
 	} else {
 		finish(call, e);

@@ -58,6 +58,7 @@ struct upstream_call {
 	bool streaming;         /* the callback was called, the rest goes to the sink */
 	bool calling, cancelled; /* in that callback; in which it was cancelled */
 	unsigned tries;
+	enum err why;           /* the try before failed */
 	int64_t began;
 	struct loop_timer timer;
 

@@ -1,7 +1,8 @@
-/* One node as one worker sees it: how to reach it, its connections, the calls that wait for one, its
- * circuit breaker. And the shard that it belongs to: the choice among endpoints and the retry budget.
- * Both live as long as the upstream does; what routing no longer names only loses its connections.
- * Worker thread, but for what is atomic. */
+/* One node as one worker sees it: how to reach it, its connections, the calls that wait for one. And the
+ * shard that it belongs to: the choice among endpoints. What all workers share of the two is the fleet's:
+ * circuit breaker, health, retry budget. Shards live as long as the upstream does; an endpoint that nobody
+ * has called for long, or that routing no longer names, goes (shards_sweep). Worker thread, but for what is
+ * atomic. */
 #ifndef UPSTREAM_ENDPOINT_H
 #define UPSTREAM_ENDPOINT_H
 
@@ -15,8 +16,9 @@
 #include "upstream/breaker.h"
 #include "upstream/stats.h"
 
-struct dial;
+struct budget;
 struct endpoint;
+struct fleet_node;
 struct upstream;
 struct upstream_call;
 struct wire;
@@ -50,9 +52,11 @@ struct endpoint {
 	unsigned weight;
 	const struct carrier *carrier;
 
-	struct breaker breaker;
+	struct fleet_node *node; /* a reference */
+	struct breaker_share share;
 	unsigned outstanding; /* calls that were given to it and have not ended */
 	int current;          /* smooth weighted round robin */
+	int64_t called;       /* last; loop time */
 
 	void *conns, *idle;   /* lists, the carrier's */
 	size_t nconns;
@@ -61,8 +65,7 @@ struct endpoint {
 	struct upstream_call *first, *last; /* calls that wait for a connection */
 	size_t waiting;
 
-	_Atomic int state;           /* enum breaker_state, for the scrape */
-	_Atomic uint64_t open_conns; /* likewise */
+	_Atomic uint64_t open_conns; /* for the scrape */
 };
 
 struct shard {
@@ -73,21 +76,24 @@ struct shard {
 	enum route_kind kind;
 	struct str name;
 	_Atomic(struct endpoint *) endpoints;
-	int64_t tokens; /* retry budget: thousandths of a retry */
+	struct budget *budget; /* a reference */
+	int64_t earned;        /* for it, by this worker */
 	struct stats stats;
 };
 
 /* The shard's record, made when it is new. NULL: out of memory. */
 struct shard *shard_get(struct upstream *u, enum route_kind kind, struct str name);
-/* The best endpoint of those that `rs` names and that speak what is asked for: breaker closed, least
- * outstanding by weight, in turn. `avoid` (may be NULL) only when there is no other. NULL when there is
- * none: *e is E_UPSTREAM_FAILED (all are broken), E_BAD_REQUEST (none speaks it) or E_NOMEM. */
+/* The best endpoint of those that `rs` names and that speak what is asked for: not down, breaker closed, least
+ * outstanding by weight, in turn. Node administration goes to nodes that are down, too. `avoid` (may be NULL)
+ * only when there is no other. NULL when there is none: *e is E_SHARD_UNAVAILABLE (all are down or broken),
+ * E_BAD_REQUEST (none speaks it) or E_NOMEM. */
 struct endpoint *shard_pick(struct shard *s, const struct route_shard *rs, bool grpc, bool admin,
     const struct endpoint *avoid, int64_t now, enum err *e);
-/* Every request pays into the budget; a retry takes from it. */
-void shard_earn(struct shard *s, unsigned percent);
-bool shard_spend(struct shard *s);
-/* Frees all shards and endpoints, which have no connections any more. */
+/* Closes connections that have been idle since before `before`, and forgets endpoints that are of no use any
+ * more. Goes through some of the shards at a time; true: through the last of them. */
+bool shards_sweep(struct upstream *u, int64_t before);
+/* Frees the shard and its endpoints, which have no calls any more. Not while somebody reads the counters. */
+void shard_free(struct shard *s);
 void shards_free(struct upstream *u);
 
 /* Sends the call on a connection, or lets it wait for one. */

@@ -358,7 +358,7 @@ static void read_answer(struct http1 *c, bool hangup)
 		end_badly(c, E_BAD_UPSTREAM);
 	else if (ex != EX_ON)
 		end_well(c, ex == EX_REUSE && !hangup && !wire_ended(&c->wire) &&
-		    (n < UPSTREAM_SCRATCH || drained(c)));
+		    c->ep->nconns <= u->config.max_connections && (n < UPSTREAM_SCRATCH || drained(c)));
 }
 
 static void io_cb(struct loop_fd *fd, uint32_t events)
@@ -448,7 +448,7 @@ static void http1_sweep(struct endpoint *ep, int64_t before)
 {
 	for (struct http1 *c = ep->idle, *next; c != NULL; c = next) {
 		next = c->next;
-		if (c->idle_since < before)
+		if (c->idle_since < before || ep->nconns > ep->u->config.max_connections)
 			close_conn(c);
 	}
 }

@@ -595,11 +595,13 @@ static void http2_drop(struct upstream_call *call)
 
 static void http2_sweep(struct endpoint *ep, int64_t before)
 {
+	size_t kept = 0;
+
 	for (struct http2 *c = ep->conns, *next; c != NULL; c = next) {
 		next = c->next;
-		if (before == INT64_MAX || (c->streams == 0 && c->idle_since < before))
-			close_conn(c, E_UPSTREAM_FAILED);
-		else if (c->retired && c->streams == 0)
+		if (++kept > ep->u->config.max_connections)
+			c->retired = true;
+		if (before == INT64_MAX || (c->streams == 0 && (c->retired || c->idle_since < before)))
 			close_conn(c, E_UPSTREAM_FAILED);
 	}
 }

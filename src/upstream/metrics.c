@@ -3,6 +3,7 @@
 
 #include "obs/obs.h"
 #include "upstream/endpoint.h"
+#include "upstream/fleet.h"
 #include "upstream/state.h"
 
 #define GATHER_MAX (64u << 20)
@@ -166,36 +167,61 @@ static void write_family(struct buf *out, const struct gathered *g, const char *
 	}
 }
 
-/* The worst that a worker sees. Node administration has its own circuit; it counts with its node. */
-static void write_circuits(struct buf *out, const struct gathered *g)
+/* One sample for each endpoint that calls have gone to and that routing still names. Workers share what it
+ * says. Node administration has its own circuit; the worse of the two counts. */
+static void write_nodes(struct buf *out, const struct gathered *g, const char *name,
+    int (*value)(const struct fleet_node *n))
 {
 	size_t n = g->endpoints.n / sizeof(void *);
 	struct endpoint *const *ep = endpoints_of(g);
 
-	obs_family(out, "gateway_upstream_circuit_state");
+	obs_family(out, name);
 	for (size_t i = 0, k; i < n; i = k) {
 		int worst = 0;
+		bool gone = true;
 
 		for (k = i; k < n && compare_shards(&ep[i]->shard, &ep[k]->shard) == 0 &&
-		    str_eq(ep[i]->url, ep[k]->url); k++)
-			if (atomic_load(&ep[k]->state) > worst)
-				worst = atomic_load(&ep[k]->state);
-		sample(out, "gateway_upstream_circuit_state", ep[i]->shard);
+		    str_eq(ep[i]->url, ep[k]->url); k++) {
+			worst = value(ep[k]->node) > worst ? value(ep[k]->node) : worst;
+			gone &= atomic_load(&ep[k]->node->gone);
+		}
+		if (gone)
+			continue;
+		sample(out, name, ep[i]->shard);
 		buf_addc(out, ',');
 		label(out, "endpoint", ep[i]->url);
 		sample_end(out, (uint64_t)worst);
 	}
 }
 
+static int circuit_of(const struct fleet_node *n)
+{
+	return (int)breaker_state(&n->breaker);
+}
+
+static int down_of(const struct fleet_node *n)
+{
+	return fleet_node_health(n) == HEALTH_DOWN;
+}
+
+static void lock(struct upstream *const *workers, size_t n, int (*what)(pthread_mutex_t *mu))
+{
+	for (size_t i = 0; i < n; i++)
+		(void)what(&workers[i]->records);
+}
+
 void upstream_write_metrics(struct upstream *const *workers, size_t n, struct buf *out)
 {
 	struct gathered g;
 
+	lock(workers, n, pthread_mutex_lock);
 	gather(&g, workers, n);
 	write_family(out, &g, "gateway_upstream_requests_total", write_requests);
 	write_family(out, &g, "gateway_upstream_duration_seconds", write_durations);
 	write_family(out, &g, "gateway_upstream_connections", write_connections);
-	write_circuits(out, &g);
+	write_nodes(out, &g, "gateway_upstream_circuit_state", circuit_of);
+	write_nodes(out, &g, "gateway_upstream_down", down_of);
+	lock(workers, n, pthread_mutex_unlock);
 	buf_release(&g.shards);
 	buf_release(&g.endpoints);
 }

@@ -1,14 +1,14 @@
-/* Shards: records, the choice among endpoints, the retry budget (endpoint.h). */
+/* Shards: records, and the choice among endpoints (endpoint.h). */
 #include "base/heap.h"
 #include "routing/url.h"
 #include "upstream/endpoint.h"
+#include "upstream/fleet.h"
 #include "upstream/http1.h"
 #include "upstream/http2.h"
 #include "upstream/state.h"
 
-#define RETRY 1000                /* what a retry costs, in thousandths */
-#define BUDGET_START (10 * RETRY) /* a new shard may retry a little */
-#define BUDGET_MAX (1000 * RETRY)
+#define SWEEP_SHARDS 256                   /* that one sweep goes through */
+#define UNUSED_US (INT64_C(3600) * 1000000) /* after which an endpoint is forgotten */
 
 /* ---- records ----------------------------------------------------------------------------------- */
 
@@ -65,14 +65,16 @@ static struct shard *shard_new(struct upstream *u, uint32_t hash, enum route_kin
 	if (s == NULL)
 		return NULL;
 	s->name = dup(name);
-	if (s->name.p == NULL) {
+	s->budget = fleet_budget_get(u->fleet, kind, name);
+	if (s->name.p == NULL || s->budget == NULL) {
+		fleet_budget_put(u->fleet, s->budget);
+		heap_free((char *)s->name.p);
 		heap_free(s);
 		return NULL;
 	}
 	s->u = u;
 	s->hash = hash;
 	s->kind = kind;
-	s->tokens = BUDGET_START;
 	s->chain = u->buckets[hash & (u->nbuckets - 1)];
 	u->buckets[hash & (u->nbuckets - 1)] = s;
 	u->nshards++;
@@ -105,6 +107,7 @@ static struct str authority_of(const struct route_endpoint *to)
 
 static void endpoint_free(struct endpoint *ep)
 {
+	fleet_node_put(ep->u->fleet, ep->node);
 	heap_free((char *)ep->url.p);
 	heap_free((char *)ep->host.p);
 	heap_free((char *)ep->base.p);
@@ -125,12 +128,14 @@ static struct endpoint *endpoint_new(struct shard *s, struct str url, bool admin
 	ep->host = dup(to->host);
 	ep->base = dup(to->base);
 	ep->authority = authority_of(to);
+	ep->node = fleet_node_get(s->u->fleet, url, admin);
 	ep->port = to->port;
+	ep->called = loop_now(s->u->loop);
 	ep->admin = admin;
 	ep->tls = to->scheme == SCHEME_HTTPS || to->scheme == SCHEME_GRPCS;
 	ep->h2 = to->scheme == SCHEME_GRPC || to->scheme == SCHEME_GRPCS;
 	ep->carrier = ep->h2 ? &http2_carrier : &http1_carrier;
-	if (ep->url.p == NULL || ep->host.p == NULL || ep->base.p == NULL || ep->authority.p == NULL) {
+	if (ep->node == NULL || ep->url.p == NULL || ep->host.p == NULL || ep->base.p == NULL || ep->authority.p == NULL) {
 		endpoint_free(ep);
 		return NULL;
 	}
@@ -157,23 +162,89 @@ static struct endpoint *endpoint_get(struct shard *s, const struct route_endpoin
 	return ep;
 }
 
+/* Unlinks it; the scrape is kept out. */
+static void forget(struct endpoint *ep)
+{
+	_Atomic(struct endpoint *) *p = &ep->shard->endpoints;
+
+	while (atomic_load(p) != ep)
+		p = &atomic_load(p)->next;
+	atomic_store(p, atomic_load(&ep->next));
+	endpoint_free(ep);
+}
+
+static bool of_no_use(const struct endpoint *ep, int64_t now)
+{
+	return ep->nconns + ep->ndials + ep->waiting + ep->outstanding == 0 &&
+	    (atomic_load_explicit(&ep->node->gone, memory_order_relaxed) || now - ep->called > UNUSED_US);
+}
+
+static void shard_sweep(struct shard *s, int64_t before, bool may_forget)
+{
+	int64_t now = loop_now(s->u->loop);
+
+	for (struct endpoint *ep = atomic_load(&s->endpoints), *next; ep != NULL; ep = next) {
+		bool gone = atomic_load_explicit(&ep->node->gone, memory_order_relaxed);
+
+		next = atomic_load(&ep->next);
+		ep->carrier->sweep(ep, gone ? now + 1 : before);
+		if (may_forget && of_no_use(ep, now))
+			forget(ep);
+	}
+}
+
+/* A scrape that is under way reads the records: then nothing is forgotten this time. */
+bool shards_sweep(struct upstream *u, int64_t before)
+{
+	bool mine = pthread_mutex_trylock(&u->records) == 0;
+	struct shard *s = u->swept != NULL ? u->swept : atomic_load(&u->shards);
+
+	for (int i = 0; s != NULL && i < SWEEP_SHARDS; i++, s = atomic_load(&s->next))
+		shard_sweep(s, before, mine);
+	u->swept = s;
+	if (mine)
+		pthread_mutex_unlock(&u->records);
+	return s == NULL;
+}
+
+static void shard_release(struct shard *s)
+{
+	struct upstream *u = s->u;
+
+	for (struct endpoint *ep = atomic_load(&s->endpoints), *next; ep != NULL; ep = next) {
+		next = atomic_load(&ep->next);
+		endpoint_free(ep);
+	}
+	fleet_budget_put(u->fleet, s->budget);
+	heap_free((char *)s->name.p);
+	heap_free(s);
+}
+
+void shard_free(struct shard *s)
+{
+	struct upstream *u = s->u;
+	struct shard **chain = &u->buckets[s->hash & (u->nbuckets - 1)];
+	_Atomic(struct shard *) *p = &u->shards;
+
+	for (struct endpoint *ep = atomic_load(&s->endpoints); ep != NULL; ep = atomic_load(&ep->next))
+		endpoint_close(ep);
+	while (*chain != s)
+		chain = &(*chain)->chain;
+	*chain = s->chain;
+	while (atomic_load(p) != s)
+		p = &atomic_load(p)->next;
+	atomic_store(p, atomic_load(&s->next));
+	u->nshards--;
+	if (u->swept == s)
+		u->swept = atomic_load(&s->next);
+	shard_release(s);
+}
+
 void shards_free(struct upstream *u)
 {
-	struct shard *s = atomic_load(&u->shards);
-
-	while (s != NULL) {
-		struct shard *next = atomic_load(&s->next);
-		struct endpoint *ep = atomic_load(&s->endpoints);
-
-		while (ep != NULL) {
-			struct endpoint *after = atomic_load(&ep->next);
-
-			endpoint_free(ep);
-			ep = after;
-		}
-		heap_free((char *)s->name.p);
-		heap_free(s);
-		s = next;
+	for (struct shard *s = atomic_load(&u->shards), *next; s != NULL; s = next) {
+		next = atomic_load(&s->next);
+		shard_release(s);
 	}
 	heap_free(u->buckets);
 }
@@ -201,7 +272,8 @@ static void consider(struct choice *c, struct endpoint *ep, bool grpc, const str
 	if (grpc && !ep->h2)
 		return;
 	c->spoken = true;
-	if (!breaker_allows(&ep->breaker, now))
+	if (!breaker_allows(&ep->node->breaker, now) ||
+	    (!ep->admin && fleet_node_health(ep->node) == HEALTH_DOWN))
 		return;
 	if (ep == avoid) {
 		c->avoided = ep;
@@ -230,21 +302,6 @@ struct endpoint *shard_pick(struct shard *s, const struct route_shard *rs, bool 
 		c.best->current -= c.weights;
 	else
 		c.best = c.avoided;
-	*e = c.best != NULL ? OK : c.spoken ? E_UPSTREAM_FAILED : c.nomem ? E_NOMEM : E_BAD_REQUEST;
+	*e = c.best != NULL ? OK : c.spoken ? E_SHARD_UNAVAILABLE : c.nomem ? E_NOMEM : E_BAD_REQUEST;
 	return c.best;
-}
-
-void shard_earn(struct shard *s, unsigned percent)
-{
-	s->tokens += (int64_t)percent * RETRY / 100;
-	if (s->tokens > BUDGET_MAX)
-		s->tokens = BUDGET_MAX;
-}
-
-bool shard_spend(struct shard *s)
-{
-	if (s->tokens < RETRY)
-		return false;
-	s->tokens -= RETRY;
-	return true;
 }

@@ -2,12 +2,14 @@
 #ifndef UPSTREAM_STATE_H
 #define UPSTREAM_STATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/loop.h"
 #include "upstream/upstream.h"
 
 struct endpoint;
+struct fleet;
 struct http2;
 struct resolver;
 struct shard;
@@ -20,10 +22,14 @@ struct tls_client;
 struct upstream {
 	struct upstream_config config;
 	struct loop *loop;
+	struct fleet *fleet;
+	bool own_fleet;
 	struct resolver *resolver;
 	struct tls_client *tls; /* a reference, or NULL */
 	struct tls_buffers *tls_buffers;
-	_Atomic(struct shard *) shards; /* all; only grows */
+	_Atomic(struct shard *) shards; /* all */
+	struct shard *swept;            /* where the sweep goes on */
+	pthread_mutex_t records;        /* held while counters are read, and (tried) to free what has them */
 	struct shard **buckets;
 	size_t nbuckets, nshards;
 	struct upstream_call *calls;   /* in use */

@@ -16,6 +16,7 @@
 #include "request/header.h"
 #include "routing/table.h"
 
+struct fleet;
 struct flow;
 struct loop;
 struct tls_client;
@@ -24,9 +25,10 @@ struct upstream_call;
 
 struct upstream_config {
 	int64_t connect_timeout_us, first_byte_timeout_us, total_timeout_us, idle_timeout_us;
-	size_t max_connections;  /* an endpoint */
+	size_t max_connections;  /* to an endpoint, of this worker */
 	size_t max_response;     /* bytes of body that are buffered */
-	unsigned retry_percent;  /* budget: retries as a share of requests */
+	unsigned retry_percent;  /* budget: retries as a share of requests; 0: none */
+	struct fleet *fleet;     /* shared with the other workers, outlives them; NULL: one of its own */
 };
 
 struct upstream_request {
@@ -49,7 +51,7 @@ struct upstream_request {
 };
 
 struct upstream_response {
-	enum err err;      /* OK, E_UPSTREAM_FAILED, E_UPSTREAM_TIMEOUT, E_BAD_UPSTREAM, E_OVERLOADED,
+	enum err err;      /* OK, E_SHARD_UNAVAILABLE, E_UPSTREAM_FAILED, E_UPSTREAM_TIMEOUT, E_BAD_UPSTREAM, E_OVERLOADED,
 	                    * E_NOMEM, E_HEADERS_TOO_LARGE, E_BAD_REQUEST (gRPC to a shard of http nodes) */
 	int status;        /* HTTP status; for grpc that of the HTTP/2 response */
 	int grpc_status;   /* grpc: from the trailers (or trailers-only); 2 (UNKNOWN) when absent */
@@ -69,6 +71,8 @@ struct upstream_response {
 typedef void upstream_cb(void *arg, const struct upstream_response *resp);
 
 enum err upstream_new(const struct upstream_config *c, struct loop *loop, struct upstream **out);
+/* Holds from now on, for calls and connections that are under way, too; but max_response and fleet stay. */
+void upstream_configure(struct upstream *u, const struct upstream_config *c);
 /* TLS for the connections to nodes that begin from now on (takes the reference). Without one, none with TLS
  * can be made. */
 void upstream_set_tls_take(struct upstream *u, struct tls_client *t);

@@ -5,17 +5,25 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <string.h>
 
 #include "upstream/breaker.h"
 
 #define MS 1000
 
+static struct breaker_share mine; /* of a worker */
+
+static bool end(struct breaker *b, bool probe, enum breaker_result r, int64_t now)
+{
+	return breaker_end(b, &mine, probe, r, now);
+}
+
 static void one(struct breaker *b, enum breaker_result r, int64_t now)
 {
 	bool probe = breaker_start(b, now);
 
-	breaker_end(b, probe, r, now);
+	end(b, probe, r, now);
 }
 
 static void fail_times(struct breaker *b, int n, int64_t now)
@@ -34,7 +42,7 @@ static void opens_after_failures_in_a_row(void **state)
 	fail_times(&b, BREAKER_CONSECUTIVE - 1, 0);
 	assert_true(breaker_allows(&b, 0));
 	one(&b, BREAKER_FAILED, 0);
-	assert_int_equal(b.state, BREAKER_OPEN);
+	assert_int_equal(breaker_state(&b), BREAKER_OPEN);
 	assert_false(breaker_allows(&b, BREAKER_BACKOFF_MIN - 1));
 	assert_true(breaker_allows(&b, BREAKER_BACKOFF_MIN));
 }
@@ -46,11 +54,11 @@ static void opens_when_half_of_a_window_fails(void **state)
 	(void)state;
 	for (int i = 0; i < BREAKER_WINDOW_MIN; i++)
 		one(&b, i % 2 ? BREAKER_FAILED : BREAKER_OK, 0);
-	assert_int_equal(b.state, BREAKER_OPEN);
-	b = (struct breaker){ 0 };
+	assert_int_equal(breaker_state(&b), BREAKER_OPEN);
+	memset(&b, 0, sizeof b);
 	for (int i = 0; i < 3 * BREAKER_WINDOW_MIN; i++) /* never enough in one window */
 		one(&b, i % 2 ? BREAKER_FAILED : BREAKER_OK, i * (BREAKER_WINDOW / 10));
-	assert_int_equal(b.state, BREAKER_CLOSED);
+	assert_int_equal(breaker_state(&b), BREAKER_CLOSED);
 }
 
 static void one_probe_decides(void **state)
@@ -61,17 +69,17 @@ static void one_probe_decides(void **state)
 	(void)state;
 	fail_times(&b, BREAKER_CONSECUTIVE, 0);
 	assert_true(breaker_start(&b, now));
-	assert_int_equal(b.state, BREAKER_HALF_OPEN);
+	assert_int_equal(breaker_state(&b), BREAKER_HALF_OPEN);
 	assert_false(breaker_allows(&b, now)); /* the second has to wait for the first */
 	assert_false(breaker_start(&b, now));
-	breaker_end(&b, true, BREAKER_FAILED, now);
-	assert_int_equal(b.state, BREAKER_OPEN);
+	end(&b, true, BREAKER_FAILED, now);
+	assert_int_equal(breaker_state(&b), BREAKER_OPEN);
 	assert_false(breaker_allows(&b, now + BREAKER_BACKOFF_MIN)); /* twice as long now */
 	now += 2 * BREAKER_BACKOFF_MIN;
 	assert_true(breaker_allows(&b, now));
 	assert_true(breaker_start(&b, now));
-	breaker_end(&b, true, BREAKER_OK, now);
-	assert_int_equal(b.state, BREAKER_CLOSED);
+	end(&b, true, BREAKER_OK, now);
+	assert_int_equal(breaker_state(&b), BREAKER_CLOSED);
 	fail_times(&b, BREAKER_CONSECUTIVE, now);
 	assert_true(breaker_allows(&b, now + BREAKER_BACKOFF_MIN)); /* and short again */
 }
@@ -82,12 +90,12 @@ static void what_began_before_says_nothing(void **state)
 
 	(void)state;
 	fail_times(&b, BREAKER_CONSECUTIVE, 0);
-	breaker_end(&b, false, BREAKER_OK, MS);
-	assert_int_equal(b.state, BREAKER_OPEN);
+	end(&b, false, BREAKER_OK, MS);
+	assert_int_equal(breaker_state(&b), BREAKER_OPEN);
 	assert_true(breaker_start(&b, BREAKER_BACKOFF_MIN));
-	breaker_end(&b, false, BREAKER_FAILED, BREAKER_BACKOFF_MIN);
-	breaker_end(&b, false, BREAKER_OK, BREAKER_BACKOFF_MIN);
-	assert_int_equal(b.state, BREAKER_HALF_OPEN);
+	end(&b, false, BREAKER_FAILED, BREAKER_BACKOFF_MIN);
+	end(&b, false, BREAKER_OK, BREAKER_BACKOFF_MIN);
+	assert_int_equal(breaker_state(&b), BREAKER_HALF_OPEN);
 }
 
 static void a_cancelled_probe_makes_room(void **state)
@@ -97,10 +105,10 @@ static void a_cancelled_probe_makes_room(void **state)
 	(void)state;
 	fail_times(&b, BREAKER_CONSECUTIVE, 0);
 	assert_true(breaker_start(&b, BREAKER_BACKOFF_MIN));
-	breaker_end(&b, true, BREAKER_NOTHING, BREAKER_BACKOFF_MIN);
-	assert_int_equal(b.state, BREAKER_HALF_OPEN);
+	end(&b, true, BREAKER_NOTHING, BREAKER_BACKOFF_MIN);
+	assert_int_equal(breaker_state(&b), BREAKER_HALF_OPEN);
 	assert_true(breaker_allows(&b, BREAKER_BACKOFF_MIN));
-	assert_string_equal(breaker_state_name(b.state), "half-open");
+	assert_string_equal(breaker_state_name(breaker_state(&b)), "half-open");
 }
 
 static void backoff_has_a_bound(void **state)
@@ -113,9 +121,71 @@ static void backoff_has_a_bound(void **state)
 	for (int i = 0; i < 20; i++) {
 		now += BREAKER_BACKOFF_MAX;
 		assert_true(breaker_start(&b, now));
-		breaker_end(&b, true, BREAKER_FAILED, now);
+		end(&b, true, BREAKER_FAILED, now);
 	}
-	assert_int_equal(b.until - now, BREAKER_BACKOFF_MAX);
+	assert_false(breaker_allows(&b, now + BREAKER_BACKOFF_MAX - MS));
+	assert_true(breaker_allows(&b, now + BREAKER_BACKOFF_MAX));
+}
+
+/* Successes that a worker has kept to itself count as soon as there is a failure beside them. */
+static void every_workers_successes_count(void **state)
+{
+	struct breaker b = { 0 };
+	struct breaker_share busy = { 0 }, quiet = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		breaker_end(&b, &busy, false, BREAKER_OK, 0);
+	breaker_end(&b, &quiet, false, BREAKER_FAILED, 0);
+	for (int i = 0; i < 80; i++) /* never five in a row, and never half: 101 + 160 results */
+		breaker_end(&b, i % 2 ? &busy : &quiet, false, i % 4 < 2 ? BREAKER_FAILED : BREAKER_OK, 0);
+	assert_int_equal(breaker_state(&b), BREAKER_CLOSED);
+	for (int i = 0; i < BREAKER_CONSECUTIVE; i++) /* in a row, whoever met them */
+		breaker_end(&b, i % 2 ? &busy : &quiet, false, BREAKER_FAILED, 0);
+	assert_int_equal(breaker_state(&b), BREAKER_OPEN);
+}
+
+/* ---- many threads ------------------------------------------------------------------------------ */
+
+#define THREADS 4
+#define ROUNDS 20000
+
+static struct breaker shared;
+static atomic_int probes, most_probes, changes;
+
+static void *hammer(void *arg)
+{
+	struct breaker_share share = { 0 };
+	unsigned seed = (unsigned)(uintptr_t)arg;
+
+	for (int64_t i = 0; i < ROUNDS; i++) {
+		int64_t now = i * 100 * MS;
+		bool probe;
+
+		if (!breaker_allows(&shared, now))
+			continue;
+		probe = breaker_start(&shared, now);
+		if (probe && atomic_fetch_add(&probes, 1) + 1 > most_probes)
+			most_probes = probes;
+		if (probe)
+			atomic_fetch_sub(&probes, 1);
+		seed = seed * 1103515245 + 12345;
+		changes += breaker_end(&shared, &share, probe, (enum breaker_result)(seed >> 16) % 3, now);
+	}
+	return NULL;
+}
+
+static void one_probe_of_all_threads(void **state)
+{
+	pthread_t id[THREADS];
+
+	(void)state;
+	for (uintptr_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&id[i], NULL, hammer, (void *)(i + 1)), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(id[i], NULL);
+	assert_true(changes > 0);
+	assert_int_equal(most_probes, 1);
 }
 
 int main(void)
@@ -127,6 +197,8 @@ int main(void)
 		cmocka_unit_test(what_began_before_says_nothing),
 		cmocka_unit_test(a_cancelled_probe_makes_room),
 		cmocka_unit_test(backoff_has_a_bound),
+		cmocka_unit_test(every_workers_successes_count),
+		cmocka_unit_test(one_probe_of_all_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
