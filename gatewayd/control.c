@@ -23,6 +23,7 @@
 #include "issuers.h"
 #include "mail/sender.h"
 #include "metrics.h"
+#include "nodes.h"
 #include "obs/obs.h"
 #include "post.h"
 #include "request/op.h"
@@ -54,6 +55,7 @@ struct control {
 	struct route_source *source;
 	struct feed *feed;
 	struct post post;
+	struct nodes nodes;
 	struct issuers issuers;
 	struct rotation rotation;
 	int64_t loaded_seq; /* of the feed, before the first snapshots were read */
@@ -141,6 +143,7 @@ static void adopt(struct control *c, struct worker_snapshots *s)
 		c->certs = certs_ref(&s->certs);
 	}
 	pthread_mutex_unlock(&c->mu);
+	nodes_follow(&c->nodes, s);
 	let_go(&old);
 }
 
@@ -178,7 +181,7 @@ static enum err load(struct control *c, const struct wanted *want, struct worker
 
 void control_snapshots(struct control *c, struct worker_snapshots *s)
 {
-	*s = (struct worker_snapshots){ c->keys, c->roles, c->routes, c->certs };
+	*s = (struct worker_snapshots){ c->keys, c->roles, c->routes, c->certs, NULL };
 }
 
 /* ---- the change feed (its own thread) ------------------------------------------------------ */
@@ -367,6 +370,7 @@ static void write_metrics(struct ctl *ctl, struct buf *out)
 		ups[i] = worker_upstream(c->workers[i]);
 	metrics_write_state(c->store, c->feed, c->hasher, route_table_revision(t), out);
 	upstream_write_metrics(ups, n, out);
+	nodes_write_metrics(&c->nodes, out);
 	certs_write_metrics(&certs, out);
 	certs_unref(&certs);
 	mail_sender_write_metrics(c->post.sender, out);
@@ -397,6 +401,11 @@ struct store *control_store(struct control *c)
 struct seal *control_seal(struct control *c)
 {
 	return c->seal;
+}
+
+struct fleet *control_fleet(struct control *c)
+{
+	return c->nodes.fleet;
 }
 
 const _Atomic bool *control_fresh(const struct control *c)
@@ -528,6 +537,7 @@ static void fill_ctl(struct control *c)
 	c->ctl.seal = c->seal;
 	c->ctl.hasher = c->hasher;
 	c->ctl.obs = c->obs;
+	c->ctl.fleet = c->nodes.fleet;
 	c->ctl.templates = c->post.templates;
 	c->ctl.audit = c->audit;
 	c->ctl.config = c->config;
@@ -604,6 +614,8 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 	pthread_cond_init(&c->stop_cond, NULL);
 	e = certs_load(config, &c->certs, f);
 	if (e == OK)
+		e = nodes_open(&c->nodes, config, &c->certs, check);
+	if (e == OK)
 		e = open_store(c, check, f);
 	if (e == OK)
 		e = open_seal(c, check, f);
@@ -646,6 +658,7 @@ void control_free(struct control *c)
 	post_close(&c->post);
 	audit_free(c->audit);
 	hasher_free(c->hasher);
+	nodes_close(&c->nodes);
 	route_source_free(c->source);
 	keyring_unref(c->keys);
 	role_set_unref(c->roles);
@@ -675,7 +688,7 @@ static void say_fixed(const bool changed[CONFIG__COUNT])
 			    LOG_Z("key", config_keys[i].name));
 }
 
-/* Routing and certificates as `next` says; all of it or nothing. */
+/* Routing, certificates and calls to nodes as `next` says; all of it or nothing. */
 static enum err reload_files(struct control *c, const struct config *next, struct fail *f)
 {
 	struct worker_snapshots s = { 0 };
@@ -685,6 +698,7 @@ static enum err reload_files(struct control *c, const struct config *next, struc
 		e = certs_load(next, &s.certs, f);
 	if (e == OK)
 		e = reload_routing(&c->ctl, f);
+	s.config = next;
 	pthread_mutex_lock(&c->publish_mu);
 	if (e == OK)
 		hand_out(c, &s);

@@ -15,6 +15,7 @@
 struct config;
 struct control;
 struct ctl;
+struct fleet;
 struct obs;
 struct pool;
 struct seal;
@@ -33,6 +34,7 @@ struct obs *control_obs(struct control *c);
 struct pool *control_lane(struct control *c);
 struct store *control_store(struct control *c);
 struct seal *control_seal(struct control *c);
+struct fleet *control_fleet(struct control *c);
 const _Atomic bool *control_fresh(const struct control *c);
 const _Atomic bool *control_draining(const struct control *c);
 /* auth.allow_basic_without_tls, as SIGHUP last set it. */

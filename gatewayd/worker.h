@@ -49,7 +49,7 @@ struct worker_snapshots {
 	struct role_set *roles;
 	struct route_table *routes;
 	struct certs certs; /* none: unchanged */
-	const struct config *config; /* lives as long as the workers do */
+	const struct config *config; /* read while it is handed out, not kept */
 };
 
 enum err worker_new(const struct worker_config *c, const struct worker_snapshots *s,

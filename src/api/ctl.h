@@ -15,6 +15,7 @@ struct audit;
 struct buf;
 struct config;
 struct feed;
+struct fleet;
 struct hasher;
 struct keyring;
 struct mail_sender;
@@ -34,6 +35,7 @@ struct ctl {
 	struct feed *feed;
 	struct hasher *hasher; /* password hashing behind its semaphore, crypto/hasher.h */
 	struct obs *obs;
+	struct fleet *fleet; /* nodes and how they are, upstream/fleet.h; NULL: none (tests) */
 	const struct mail_templates *templates;
 	struct mail_sender *mail; /* see letters.h */
 	struct provider *oidc; /* authn/provider.h; NULL: none is configured */

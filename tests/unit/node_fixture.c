@@ -193,6 +193,13 @@ static void serve_path(struct server *srv, nghttp2_session *s, int32_t id, struc
 		nghttp2_submit_goaway(s, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
 	} else if (!strcmp(p, "/close")) {
 		srv->over = true;
+	} else if (!strcmp(p, "/grpc.health.v1.Health/Check") && srv->n->health == 0) {
+		answer_status(s, id, "12", "");
+	} else if (!strcmp(p, "/grpc.health.v1.Health/Check")) {
+		memcpy(st->body, "\0\0\0\0\2\x08", 6);
+		st->body[6] = (char)srv->n->health;
+		st->n = 7;
+		answer(s, id, st, "200");
 	} else if (!strcmp(p, "/denied")) {
 		answer_status(s, id, "7", "no%20%C3%A9ntry%2");
 	} else if (!strcmp(p, "/http-503")) {

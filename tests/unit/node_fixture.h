@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define NODE_CONNS 256
+#define NODE_CONNS 1024
 
 struct node;
 /* Serves connection number `nth` (from 0); closes nothing. */
@@ -25,6 +25,7 @@ struct node {
 		int fd, nth;
 	} conns[NODE_CONNS];
 	atomic_int accepted, requests, closed, streams, most_streams;
+	atomic_int health; /* HTTP/2: HealthCheckResponse.status; 0: UNIMPLEMENTED */
 	uint32_t max_streams; /* HTTP/2: what SETTINGS say; 0: nothing */
 };
 

@@ -408,7 +408,7 @@ static void retries_have_a_budget(void **state)
 	struct fixture *fx = *state;
 	unsigned retried = 0, failed = 0;
 
-	fx->config.retry_percent = 0; /* what a new shard starts with is all */
+	fx->config.retry_percent = 1; /* what a new shard starts with is nearly all */
 	fixture_start_a(fx, serve_two_of_three);
 	for (int i = 0; i < 60; i++) {
 		failed += fixture_call(fx)->err != OK;
@@ -416,6 +416,14 @@ static void retries_have_a_budget(void **state)
 	}
 	assert_int_equal(retried, 10);
 	assert_true(failed > 5);
+	fx->config.retry_percent = 0; /* no retries at all, whatever the budget has */
+	fx->config.fleet = NULL;
+	fx->shard.name = STR("p2");
+	upstream_configure(fx->up, &fx->config);
+	for (int i = 0; i < 6; i++) {
+		fixture_call(fx);
+		assert_int_equal(fx->seen[0].tries, 1);
+	}
 }
 
 /* Three connections, there at the same time, that answered once take the next request into the grave. */
@@ -515,11 +523,11 @@ static void breaks_the_circuit(void **state)
 
 	fixture_add(fx, port, 1);
 	snprintf(name, sizeof name, sample, fx->urls[0]);
-	for (int i = 0; i < BREAKER_CONSECUTIVE; i++)
+	for (int i = 0; i < (BREAKER_CONSECUTIVE + 1) / 2; i++) /* each with a retry */
 		assert_int_equal(fixture_call(fx)->err, E_UPSTREAM_FAILED);
 	assert_int_equal(fixture_metric(fx, name), BREAKER_OPEN);
 	s = fixture_call(fx);
-	assert_int_equal(s->err, E_UPSTREAM_FAILED);
+	assert_int_equal(s->err, E_SHARD_UNAVAILABLE);
 	assert_int_equal(s->tries, 0);
 	/* another endpoint of the shard takes all while this one is out */
 	fixture_start_b(fx, serve_well);
