@@ -8,6 +8,9 @@
 #include "crypto/hasher.h"
 #include "iam/principal.h"
 #include "routing/table.h"
+#include "upstream/fleet.h"
+
+#define UNWELL_MAX 100 /* nodes that /admin/status lists */
 #include "store/change.h"
 #include "store/store.h"
 
@@ -89,6 +92,48 @@ static void write_feed(struct jsonw *w, const struct feed *feed)
 	jsonw_obj_end(w);
 }
 
+static void write_unwell(void *arg, const struct fleet_node *n)
+{
+	struct jsonw *w = arg;
+	enum err why = (enum err)atomic_load(&n->reason);
+	bool down = fleet_node_health(n) == HEALTH_DOWN;
+
+	jsonw_obj(w);
+	jsonw_kstr(w, "url", n->url);
+	jsonw_kbool(w, "admin", n->admin);
+	jsonw_kz(w, "health", health_name(fleet_node_health(n)));
+	jsonw_key(w, "since");
+	if (down)
+		jsonw_time(w, atomic_load(&n->since));
+	else
+		jsonw_null(w);
+	jsonw_kstr_or_null(w, "reason", !down ? STR_NONE : why != OK ? str_c(err_code(why)) :
+	    STR("not_ready"));
+	jsonw_kz(w, "circuit", breaker_state_name(breaker_state(&n->breaker)));
+	jsonw_obj_end(w);
+}
+
+static void write_nodes(struct jsonw *w, struct fleet *fleet)
+{
+	struct fleet_summary s = { 0 };
+
+	jsonw_key(w, "nodes");
+	jsonw_obj(w);
+	jsonw_key(w, "unwell");
+	jsonw_arr(w);
+	if (fleet != NULL)
+		fleet_summarise(fleet, UNWELL_MAX, write_unwell, w, &s);
+	jsonw_arr_end(w);
+	jsonw_kint(w, "unwell_total", (int64_t)s.unwell);
+	jsonw_kint(w, "total", (int64_t)s.nodes);
+	jsonw_kint(w, "up", (int64_t)s.health[HEALTH_UP]);
+	jsonw_kint(w, "down", (int64_t)s.health[HEALTH_DOWN]);
+	jsonw_kint(w, "unknown", (int64_t)s.health[HEALTH_UNKNOWN]);
+	jsonw_kint(w, "circuits_open", (int64_t)s.circuit[BREAKER_OPEN]);
+	jsonw_kint(w, "circuits_half_open", (int64_t)s.circuit[BREAKER_HALF_OPEN]);
+	jsonw_obj_end(w);
+}
+
 enum err op_status(struct ctl *c, struct request *r, struct fail *f)
 {
 	struct route_table *routes = c->routes(c);
@@ -108,6 +153,7 @@ enum err op_status(struct ctl *c, struct request *r, struct fail *f)
 	jsonw_kz(&w, "source", c->config->routing_source);
 	jsonw_kint(&w, "revision", routes != NULL ? route_table_revision(routes) : 0);
 	jsonw_obj_end(&w);
+	write_nodes(&w, c->fleet);
 	jsonw_kint(&w, "password_hash_queue", (int64_t)hasher_waiting(c->hasher));
 	jsonw_obj_end(&w);
 	route_table_unref(routes);

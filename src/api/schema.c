@@ -87,9 +87,12 @@ const struct schema schemas_all[] = {
 	ANSWER("KeyRotated", "kid:string state:string"),
 	ANSWER("KeyRevoked", "kid:string state:string active:string"),
 	ANSWER("SystemStatus", "status:string version:string replica:uuid time:time store:string"
-	    " feed:FeedStatus routing:RoutingStatus password_hash_queue:integer"),
+	    " feed:FeedStatus routing:RoutingStatus nodes:NodesStatus password_hash_queue:integer"),
 	ANSWER("FeedStatus", "seq:integer age_ms:integer errors:integer nats_connected:boolean"),
 	ANSWER("RoutingStatus", "source:string revision:integer"),
+	ANSWER("NodesStatus", "total:integer up:integer down:integer unknown:integer circuits_open:integer"
+	    " circuits_half_open:integer unwell_total:integer unwell:[UnwellNode]"),
+	ANSWER("UnwellNode", "url:string admin:boolean health:string since:time? reason:string? circuit:string"),
 
 	ANSWER("RoutingDocument", "revision:integer aggregate_placement:object!"
 	    " aggregate_shards:object! projection_placement:object! projection_shards:object!"

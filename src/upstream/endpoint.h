@@ -83,10 +83,10 @@ struct shard {
 
 /* The shard's record, made when it is new. NULL: out of memory. */
 struct shard *shard_get(struct upstream *u, enum route_kind kind, struct str name);
-/* The best endpoint of those that `rs` names and that speak what is asked for: not down, breaker closed, least
- * outstanding by weight, in turn. Node administration goes to nodes that are down, too. `avoid` (may be NULL)
- * only when there is no other. NULL when there is none: *e is E_SHARD_UNAVAILABLE (all are down or broken),
- * E_BAD_REQUEST (none speaks it) or E_NOMEM. */
+/* The best endpoint of those that `rs` names and that speak what is asked for: not down, circuit closed,
+ * least outstanding by weight, in turn. Node administration goes to nodes that are down, too. `avoid` (may
+ * be NULL) only when there is no other. NULL when there is none: *e is E_SHARD_UNAVAILABLE (all are down or
+ * broken), E_BAD_REQUEST (none speaks it) or E_NOMEM. */
 struct endpoint *shard_pick(struct shard *s, const struct route_shard *rs, bool grpc, bool admin,
     const struct endpoint *avoid, int64_t now, enum err *e);
 /* Closes connections that have been idle since before `before`, and forgets endpoints that are of no use any

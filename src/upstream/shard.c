@@ -135,7 +135,8 @@ static struct endpoint *endpoint_new(struct shard *s, struct str url, bool admin
 	ep->tls = to->scheme == SCHEME_HTTPS || to->scheme == SCHEME_GRPCS;
 	ep->h2 = to->scheme == SCHEME_GRPC || to->scheme == SCHEME_GRPCS;
 	ep->carrier = ep->h2 ? &http2_carrier : &http1_carrier;
-	if (ep->node == NULL || ep->url.p == NULL || ep->host.p == NULL || ep->base.p == NULL || ep->authority.p == NULL) {
+	if (ep->node == NULL || ep->url.p == NULL || ep->host.p == NULL || ep->base.p == NULL ||
+	    ep->authority.p == NULL) {
 		endpoint_free(ep);
 		return NULL;
 	}

@@ -35,7 +35,8 @@ class CommandNode:
 
 
 class HttpNode:
-    """answer(path, body) → (status, body or JSON)."""
+    """answer(path, body) → (status, body or JSON). Health checks get the status `health`, after `health_delay`
+    seconds; their paths stay in `checked`."""
 
     def __init__(self, answer):
         node = self
@@ -55,10 +56,18 @@ class HttpNode:
                 except OSError:  # the gateway has hung up
                     self.close_connection = True
 
+            def do_GET(self):
+                node.checked.append(self.path)
+                node.over.wait(node.health_delay)
+                self.send_response(node.health)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
             def log_message(self, *args):
                 pass
 
-        self.answer = answer
+        self.answer, self.checked, self.over = answer, [], threading.Event()
+        self.health, self.health_delay = 200, 0
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -68,5 +77,6 @@ class HttpNode:
         return f"http://127.0.0.1:{self.server.server_port}"
 
     def stop(self):
+        self.over.set()
         self.server.shutdown()
         self.server.server_close()
