@@ -105,6 +105,8 @@ static struct step answer_options(struct api *a, struct request *r, unsigned met
 
 static struct step refuse_match(struct api *a, struct request *r, enum err e, unsigned methods)
 {
+	struct fail f = { 0 };
+
 	if (e == E_METHOD_NOT_ALLOWED && str_eq(r->method, STR("OPTIONS")))
 		return answer_options(a, r, methods);
 	if (e == E_METHOD_NOT_ALLOWED)
@@ -112,7 +114,10 @@ static struct step refuse_match(struct api *a, struct request *r, enum err e, un
 	/* on the gRPC side an unknown method is UNIMPLEMENTED (gRPC over HTTP/2, status codes) */
 	if (e == E_NOT_FOUND && request_is_grpc(r))
 		e = E_NOT_IMPLEMENTED;
-	return request_fail_code(r, e);
+	if (e == E_BAD_REQUEST)
+		fail_set(&f, e, "a segment of the path is \".\" or \"..\", or is not UTF-8 once decoded");
+	f.err = e;
+	return request_fail(r, &f);
 }
 
 static bool type_is(struct str value, struct str type)
@@ -151,26 +156,41 @@ static enum err check_length(const struct api *a, const struct request *r)
 	return n > request_body_max(r, a->c.max_body) ? E_BODY_TOO_LARGE : OK;
 }
 
-static bool query_known(const struct op *op, struct str key)
+/* Which of the operation's query parameters it is; -1: none. */
+static int query_index(const struct op *op, struct str key)
 {
-	for (const char *const *q = op->query; q != NULL && *q != NULL; q++)
-		if (str_eqc(key, *q) || str_eqc(STR("*"), *q))
-			return true;
-	return false;
+	for (int i = 0; op->query != NULL && op->query[i] != NULL; i++)
+		if (str_eqc(key, op->query[i]))
+			return i;
+	return -1;
 }
 
-/* Every parameter is one that the operation knows, and none is given twice. */
+static enum err bad_parameter(struct fail *f, enum err e, const struct op *op, const char *what, struct str key)
+{
+	fail_set(f, e, "%s %s \"%.*s\"", op->path, what, (int)(key.n < 64 ? key.n : 64), key.p);
+	fail_details_take(f, json_pack("{s:s%}", "parameter", key.p, key.n));
+	return e;
+}
+
+/* Every parameter is one that the operation knows, and none is given twice. A query that goes on to a node is
+ * the node's to judge. */
 static enum err check_query(struct request *r, struct fail *f)
 {
+	const struct op *op = r->op;
 	struct str rest = r->query;
+	uint64_t seen = 0;
 
+	if (op->query != NULL && strcmp(op->query[0], "*") == 0)
+		return OK;
 	while (rest.p != NULL && r->query.n > 0) {
 		struct str value, key = str_cut(str_cut(rest, '&', &rest), '=', &value);
+		int i = query_index(op, key);
 
-		if (query_known(r->op, key))
-			continue;
-		return fail_set(f, E_UNKNOWN_PARAMETER, "%s does not know the query parameter \"%.*s\"",
-		    r->op->path, (int)(key.n < 64 ? key.n : 64), key.p);
+		if (i < 0)
+			return bad_parameter(f, E_UNKNOWN_PARAMETER, op, "does not know the query parameter", key);
+		if ((seen & 1ull << i) != 0)
+			return bad_parameter(f, E_INVALID_PARAMETER, op, "takes once the query parameter", key);
+		seen |= 1ull << i;
 	}
 	return OK;
 }
@@ -189,6 +209,10 @@ enum api_next api_start(struct api *a, struct request *r)
 		return API_ANSWERED;
 	}
 	split_target(r);
+	if (str_eq(r->path, STR("*"))) { /* of the server as a whole (RFC 9110, 9.3.7) */
+		step_done(answer_options(a, r, match_methods(r->listener)));
+		return API_ANSWERED;
+	}
 	e = match_op(r->listener, r->method, r->path, &r->arena, &m);
 	r->op = m.op;
 	if (e != OK) {
@@ -207,6 +231,7 @@ enum api_next api_start(struct api *a, struct request *r)
 		if (f.err == OK)
 			f.err = e;
 		step_done(request_fail(r, &f));
+		fail_clear(&f);
 		return API_ANSWERED;
 	}
 	return API_READ_BODY;

@@ -133,6 +133,16 @@ enum err match_op(unsigned listener, struct str method, struct str path, struct 
 	return out->allow != 0 ? E_METHOD_NOT_ALLOWED : E_NOT_FOUND;
 }
 
+unsigned match_methods(unsigned listener)
+{
+	unsigned methods = 0;
+
+	for (size_t i = 0; i < ops_count; i++)
+		if (ops_all[i].on & listener)
+			methods |= 1u << ops_all[i].method;
+	return methods;
+}
+
 struct str match_allow(unsigned allow, struct arena *a)
 {
 	char *p = arena_alloc(a, 64);

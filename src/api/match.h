@@ -19,6 +19,8 @@ struct match {
  * segment. */
 enum err match_op(unsigned listener, struct str method, struct str path, struct arena *a,
     struct match *out);
+/* The methods that any path has on this listener, as `allow`. */
+unsigned match_methods(unsigned listener);
 /* "GET, HEAD, OPTIONS" in the arena; .p NULL when out of memory. */
 struct str match_allow(unsigned allow, struct arena *a);
 

@@ -24,6 +24,11 @@ bool log_enabled(enum log_level level)
 	return (int)level >= atomic_load_explicit(&threshold, memory_order_relaxed);
 }
 
+bool log_is_text(void)
+{
+	return atomic_load_explicit(&as_text, memory_order_relaxed);
+}
+
 bool log_parse_level(struct str s, enum log_level *out)
 {
 	for (int i = LOG_DEBUG; i <= LOG_ERROR; i++) {

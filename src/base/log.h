@@ -40,6 +40,8 @@ struct log_field {
 /* Level below which nothing is written; text: for people instead of JSON. */
 void log_configure(enum log_level level, bool text);
 bool log_enabled(enum log_level level);
+/* Lines are text for people now, not JSON. */
+bool log_is_text(void);
 void log_emit(enum log_level level, const char *msg, const struct log_field *fields);
 /* A line of level info that is written whatever the level is: what a supervisor waits for. */
 #define log_announce(msg, ...) \

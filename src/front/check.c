@@ -84,7 +84,7 @@ static bool dot_segment(struct str target)
 }
 
 /* "http://authority/path": takes scheme and authority off. */
-static enum err absolute(struct str target, struct check_target *out)
+static enum err absolute(struct str target, struct check_target *out, const char **why)
 {
 	static const struct str schemes[] = { { "http://", 7 }, { "https://", 8 } };
 	size_t i, n = 0;
@@ -93,30 +93,31 @@ static enum err absolute(struct str target, struct check_target *out)
 		if (target.n > schemes[i].n && strncasecmp(target.p, schemes[i].p, schemes[i].n) == 0)
 			break;
 	if (i == 2)
-		return E_BAD_REQUEST;
+		return check_bad(why, "the request target must be a path, or an http or https URL");
 	target = str_skip(target, schemes[i].n);
 	while (n < target.n && target.p[n] != '/' && target.p[n] != '?')
 		n++;
 	out->authority = str_n(target.p, n);
 	if (!check_authority(out->authority) || (n < target.n && target.p[n] == '?'))
-		return E_BAD_REQUEST;
+		return check_bad(why, "the URL in the request line is malformed");
 	out->path = n < target.n ? str_skip(target, n) : STR("/");
 	return OK;
 }
 
-enum err check_target(struct str method, struct str target, struct check_target *out)
+enum err check_target(struct str method, struct str target, struct check_target *out, const char **why)
 {
 	enum err e = OK;
 
 	*out = (struct check_target){ .path = target, .authority = STR_NONE };
 	if (target.n == 0 || !target_chars(target))
-		return E_BAD_REQUEST;
+		return check_bad(why, "the request target has a byte, or a percent-encoding, that may not be in it");
 	if (str_eq(target, STR("*")))
-		return str_eq(method, STR("OPTIONS")) ? OK : E_BAD_REQUEST;
+		return str_eq(method, STR("OPTIONS")) ? OK
+		    : check_bad(why, "the request target \"*\" goes with OPTIONS only");
 	if (target.p[0] != '/')
-		e = absolute(target, out);
+		e = absolute(target, out, why);
 	if (e == OK && dot_segment(out->path))
-		e = E_BAD_REQUEST;
+		e = check_bad(why, "the path has a segment \".\" or \"..\"");
 	return e;
 }
 
@@ -152,24 +153,37 @@ bool check_authority(struct str s)
 	    check_port(port);
 }
 
-enum err check_framing(const struct request *r, bool http_1_0, uint64_t *length)
+enum err check_framing(const struct request *r, bool http_1_0, uint64_t *length, const char **why)
 {
 	const uint8_t *n = r->known_count;
 
 	*length = 0;
-	if (n[HDR_HOST] > 1 || (n[HDR_HOST] == 0 && !http_1_0))
-		return E_BAD_REQUEST;
+	if (n[HDR_HOST] == 0 && !http_1_0)
+		return check_bad(why, "the Host header is missing");
+	if (n[HDR_HOST] > 1)
+		return check_bad(why, "the Host header is given twice");
 	if (n[HDR_HOST] == 1 && !check_authority(request_known(r, HDR_HOST)))
-		return E_BAD_REQUEST;
-	if (n[HDR_TRANSFER_ENCODING] > 0 && (n[HDR_CONTENT_LENGTH] > 0 || http_1_0))
-		return E_BAD_REQUEST;
+		return check_bad(why, "the Host header is not a host and port");
+	if (n[HDR_TRANSFER_ENCODING] > 0 && n[HDR_CONTENT_LENGTH] > 0)
+		return check_bad(why, "Content-Length and Transfer-Encoding exclude each other");
+	if (n[HDR_TRANSFER_ENCODING] > 0 && http_1_0)
+		return check_bad(why, "HTTP/1.0 has no Transfer-Encoding");
 	if (n[HDR_CONTENT_LENGTH] > 1 || n[HDR_TRANSFER_ENCODING] > 1)
-		return E_BAD_REQUEST;
+		return check_bad(why, "Content-Length or Transfer-Encoding is given twice");
 	if (n[HDR_CONTENT_LENGTH] == 1 &&
 	    !str_u64(request_known(r, HDR_CONTENT_LENGTH), INT64_MAX, length))
-		return E_BAD_REQUEST;
+		return check_bad(why, "Content-Length is not a number");
 	if (n[HDR_TRANSFER_ENCODING] == 0)
 		return OK;
 	*length = CHECK_CHUNKED;
-	return str_ieq(request_known(r, HDR_TRANSFER_ENCODING), STR("chunked")) ? OK : E_BAD_REQUEST;
+	return str_ieq(request_known(r, HDR_TRANSFER_ENCODING), STR("chunked")) ? OK
+	    : check_bad(why, "the only Transfer-Encoding known here is chunked");
+}
+
+enum err check_expect(const struct request *r)
+{
+	if (r->known_count[HDR_EXPECT] == 0)
+		return OK;
+	return r->known_count[HDR_EXPECT] == 1 && str_ieq(request_known(r, HDR_EXPECT), STR("100-continue"))
+	    ? OK : E_EXPECTATION;
 }

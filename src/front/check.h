@@ -13,6 +13,13 @@
 
 struct request;
 
+/* E_BAD_REQUEST with the reason, a static text for the caller: `return check_bad(why, "...")`. */
+static inline enum err check_bad(const char **why, const char *text)
+{
+	*why = text;
+	return E_BAD_REQUEST;
+}
+
 /* One of the methods that the house knows (request/op.h); they are case-sensitive (RFC 9110, 9.1). */
 bool check_method(struct str s);
 
@@ -23,16 +30,19 @@ struct check_target {
 /* Takes the raw target apart (RFC 9112, 3.2): origin form, absolute form (http and https), and "*"
  * with OPTIONS. Refuses bytes that are not visible ASCII, "#", broken percent-encoding, encoded
  * control characters (%00-%1F, %7F), and segments that are "." or ".." however encoded. "%2F" stays
- * encoded and never becomes a separator. E_BAD_REQUEST. */
-enum err check_target(struct str method, struct str target, struct check_target *out);
+ * encoded and never becomes a separator. E_BAD_REQUEST, and *why. */
+enum err check_target(struct str method, struct str target, struct check_target *out, const char **why);
 
 /* host [ ":" port ], no userinfo, not empty (RFC 9112, 3.2). */
 bool check_authority(struct str s);
 
 /* What the header fields of an HTTP/1 request must satisfy together: Host once and well-formed (1.1),
  * no Content-Length beside Transfer-Encoding, one Content-Length of digits, only `chunked`.
- * *length: of the body; CHECK_CHUNKED when the body tells itself. */
+ * *length: of the body; CHECK_CHUNKED when the body tells itself. E_BAD_REQUEST, and *why. */
 #define CHECK_CHUNKED UINT64_MAX
-enum err check_framing(const struct request *r, bool http_1_0, uint64_t *length);
+enum err check_framing(const struct request *r, bool http_1_0, uint64_t *length, const char **why);
+
+/* Nothing but "100-continue" can be expected (RFC 9110, 10.1.1). E_EXPECTATION. */
+enum err check_expect(const struct request *r);
 
 #endif

@@ -186,6 +186,15 @@ enum err exchange_run_flow(struct exchange *x, void (*room)(struct flow *f, void
 	return OK;
 }
 
+struct step exchange_fail(struct exchange *x, enum err e)
+{
+	struct fail f = { .err = e };
+
+	if (e == E_BAD_REQUEST && x->why != NULL)
+		fail_set(&f, e, "%s", x->why);
+	return request_fail(&x->r, &f);
+}
+
 /* An answer before api_start has seen the request. */
 static void refuse(struct exchange *x, enum err e)
 {
@@ -198,7 +207,7 @@ static void refuse(struct exchange *x, enum err e)
 	if (r->path.p == NULL)
 		r->path = str_cut(r->target, '?', &r->query);
 	r->reply.close = true;
-	step_done(request_fail_code(r, e));
+	step_done(exchange_fail(x, e));
 }
 
 static void unref_peer(void *arg)

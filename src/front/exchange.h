@@ -31,6 +31,7 @@ struct exchange {
 	bool started;  /* api_start was called: respond will come, or has come */
 	bool complete; /* api_run was called: the body is here, or comes as r.in */
 	bool answered; /* respond has come */
+	const char *why; /* of E_BAD_REQUEST: a static text for the caller; NULL: it says enough */
 	uint64_t length; /* of the body, as the head says; CHECK_CHUNKED: it does not say */
 	size_t sent;   /* bytes of the reply's body that have gone out */
 	union {
@@ -89,6 +90,8 @@ void exchange_lost(struct exchange *x, bool sent);
 void exchange_gone(struct exchange *x);
 /* Nothing is known of the request that would be worth a line in the log. */
 void exchange_drop(struct exchange *x);
+/* Answers with e, and with x->why. */
+struct step exchange_fail(struct exchange *x, enum err e);
 /* Notes what TLS on w knows of the caller; calls api_start, or answers `e` instead when it is not OK or
  * the worker has too many requests. Returns whether the body is wanted; a body that is too long already by
  * its head is answered here. */

@@ -19,12 +19,12 @@ struct head_scan {
 };
 
 /* Looks for the end of the head that starts at p; again with the same start and more bytes when *len,
- * its length with the empty line, comes back as 0. E_BAD_REQUEST, E_HTTP_VERSION: it will never be one,
- * which a request line says without waiting for the rest. */
-enum err head_find(struct head_scan *s, const char *p, size_t n, size_t *len);
+ * its length with the empty line, comes back as 0. E_BAD_REQUEST (and *why, a static text), E_HTTP_VERSION:
+ * it will never be one, which a request line says without waiting for the rest. */
+enum err head_find(struct head_scan *s, const char *p, size_t n, size_t *len, const char **why);
 
 /* Takes the head of n bytes at p, as found, apart into r: method, raw target, header fields, all as views
- * of p, names lower-cased in place. E_BAD_REQUEST, E_HTTP_VERSION, E_NOMEM. */
-enum err head_parse(char *p, size_t n, struct request *r, bool *http_1_0);
+ * of p, names lower-cased in place. E_BAD_REQUEST (and *why), E_HTTP_VERSION, E_NOMEM. */
+enum err head_parse(char *p, size_t n, struct request *r, bool *http_1_0, const char **why);
 
 #endif

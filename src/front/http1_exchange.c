@@ -207,17 +207,19 @@ static enum err check_head(struct exchange *x)
 
 	if (r->target.n > HTTP1_TARGET_MAX)
 		return E_URI_TOO_LONG;
-	e = check_framing(r, x->h1.http_1_0, &x->length);
+	e = check_framing(r, x->h1.http_1_0, &x->length, &x->why);
+	if (e == OK && !x->h1.http_1_0) /* which knows of no Expect (RFC 9110, 10.1.1) */
+		e = check_expect(r);
 	if (e != OK)
 		return e;
 	if (!check_method(r->method))
 		return E_NOT_IMPLEMENTED; /* RFC 9110, 9.1; also TRACE and CONNECT */
-	e = check_target(r->method, r->target, &t);
+	e = check_target(r->method, r->target, &t, &x->why);
 	if (e != OK)
 		return e;
 	/* RFC 9112, 3.2.2 lets the absolute form win; one that differs from Host is two requests in one */
 	if (t.authority.p != NULL && host.p != NULL && !str_ieq(t.authority, host))
-		return E_BAD_REQUEST;
+		return check_bad(&x->why, "the URL in the request line and Host name different hosts");
 	r->authority = t.authority.p != NULL ? t.authority : host;
 	r->target = t.path;
 	return OK;
@@ -232,7 +234,7 @@ static enum err take_head(struct exchange *x, struct str head)
 
 	if (copy.p == NULL)
 		return E_NOMEM;
-	e = head_parse((char *)copy.p, copy.n, &x->r, &x->h1.http_1_0);
+	e = head_parse((char *)copy.p, copy.n, &x->r, &x->h1.http_1_0, &x->why);
 	if (e == E_LIMIT || (e == OK && (head.n > lim->headers || x->r.nheaders > lim->header_count)))
 		e = E_HEADERS_TOO_LARGE;
 	return e != OK ? e : check_head(x);
@@ -259,12 +261,13 @@ static struct exchange *new_exchange(struct http1_conn *c)
 }
 
 /* Answers what can't become a request; whatever follows it on this connection is not listened to. */
-static void refuse(struct http1_conn *c, enum err e)
+static void refuse(struct http1_conn *c, enum err e, const char *why)
 {
 	struct exchange *x = new_exchange(c);
 
 	if (x == NULL)
 		return;
+	x->why = why;
 	c->state = HTTP1_BODY;
 	c->lost = true;
 	(void)exchange_start(x, &c->wire, e);
@@ -325,7 +328,7 @@ static bool await_head(struct http1_conn *c)
 	if (http1_fetch(c))
 		return true;
 	if (!c->over && c->eof && h->n > 0)
-		refuse(c, E_BAD_REQUEST); /* truncated */
+		refuse(c, E_BAD_REQUEST, "the head of the request is cut off");
 	else if (c->eof)
 		c->over = true;
 	else if (h->n > 0 && c->deadline.in != &h->head)
@@ -336,6 +339,7 @@ static bool await_head(struct http1_conn *c)
 static bool read_head(struct http1_conn *c)
 {
 	struct http1 *h = c->h;
+	const char *why = NULL;
 	size_t len = 0;
 	enum err e;
 
@@ -346,11 +350,11 @@ static bool read_head(struct http1_conn *c)
 		c->scan = (struct head_scan){ 0 };
 		http1_take(h, 2);
 	}
-	e = head_find(&c->scan, h->p, h->n, &len);
+	e = head_find(&c->scan, h->p, h->n, &len, &why);
 	if (e == OK && len == 0 && h->n > h->c.limits->headers)
 		e = c->scan.line > 0 ? E_HEADERS_TOO_LARGE : E_URI_TOO_LONG;
 	if (e != OK)
-		refuse(c, e);
+		refuse(c, e, why);
 	else if (len > 0)
 		begin(c, len);
 	else
@@ -386,7 +390,15 @@ static void fail_body(struct http1_conn *c, enum err e)
 		return;
 	}
 	c->x->r.reply.close = true;
-	step_done(request_fail_code(&c->x->r, e));
+	step_done(exchange_fail(c->x, e));
+}
+
+/* The framing of the body, not what is in it. */
+static void fail_framing(struct http1_conn *c, const char *why)
+{
+	if (c->x != NULL)
+		c->x->why = why;
+	fail_body(c, E_BAD_REQUEST);
 }
 
 static enum err give_data(struct http1_conn *c, struct exchange *x, struct str data)
@@ -449,7 +461,7 @@ static void read_chunks(struct http1_conn *c)
 			take_data(c, data);
 	}
 	if (step == CHUNKED_BAD)
-		fail_body(c, E_BAD_REQUEST);
+		fail_framing(c, "the chunked coding of the body is broken");
 	else if (step == CHUNKED_DONE)
 		body_ends(c);
 }
@@ -476,7 +488,7 @@ static bool read_body(struct http1_conn *c)
 	}
 	if (c->h->n == 0 && !http1_fetch(c)) {
 		if (c->eof && !c->over)
-			fail_body(c, E_BAD_REQUEST); /* truncated */
+			fail_framing(c, "the body is cut off");
 		return c->eof && !c->over;
 	}
 	if (c->left == CHECK_CHUNKED)
@@ -524,7 +536,7 @@ void http1_late(struct http1_conn *c)
 	if (c->state != HTTP1_HEAD)
 		fail_body(c, E_REQUEST_TIMEOUT);
 	else if (c->scan.line > 0)
-		refuse(c, E_REQUEST_TIMEOUT);
+		refuse(c, E_REQUEST_TIMEOUT, NULL);
 	else /* not even a request line */
 		c->over = true;
 }

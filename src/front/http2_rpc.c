@@ -15,7 +15,7 @@ struct http2_rpc {
 static void fail(struct exchange *x, enum err e)
 {
 	deadline_clear(&x->h2.deadline);
-	step_done(request_fail_code(&x->r, e));
+	step_done(exchange_fail(x, e));
 }
 
 /* The next message of what is there. False: it is not complete, or the call has failed. */
@@ -29,6 +29,7 @@ static bool next_message(struct exchange *x, struct str *message)
 		return false;
 	n = (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
 	if (p[0] != 0 || n > HTTP2_RPC_IN) {
+		x->why = "the gRPC message has an unknown flag";
 		fail(x, p[0] == 1 ? E_COMPRESSED : p[0] != 0 ? E_BAD_REQUEST : E_BODY_TOO_LARGE);
 		return false;
 	}
@@ -72,6 +73,7 @@ void http2_rpc_data(struct exchange *x, struct str data)
 void http2_rpc_end(struct exchange *x)
 {
 	deadline_clear(&x->h2.deadline);
+	x->why = "the gRPC message is cut off";
 	if (x->r.body.n > 0)
 		fail(x, E_BAD_REQUEST);
 	else

@@ -199,7 +199,8 @@ static int invalid_header_cb(nghttp2_session *s, const nghttp2_frame *frame, ngh
 	(void)flags;
 	(void)arg;
 	if (x != NULL && x->h2.fault == OK)
-		x->h2.fault = E_BAD_REQUEST;
+		x->h2.fault = check_bad(&x->why, "a header is one of the connection, or has a byte that may not be "
+		    "in it");
 	return 0;
 }
 
@@ -220,15 +221,15 @@ static enum err check_head(struct exchange *x)
 		r->authority = host;
 	if (r->known_count[HDR_HOST] > 1 || (host.p != NULL && !str_ieq(host, r->authority)) ||
 	    !check_authority(r->authority))
-		return E_BAD_REQUEST;
-	e = check_target(r->method, r->target, &t);
+		return check_bad(&x->why, ":authority is not a host and port, or Host says something else");
+	e = check_target(r->method, r->target, &t, &x->why);
 	if (e == OK && t.authority.p != NULL)
-		return E_BAD_REQUEST; /* RFC 9113, 8.3.1: path and query, or "*" */
+		return check_bad(&x->why, ":path is not a path"); /* RFC 9113, 8.3.1: path and query, or "*" */
 	x->length = CHECK_CHUNKED;
 	if (e == OK && r->known_count[HDR_CONTENT_LENGTH] > 0 && (r->known_count[HDR_CONTENT_LENGTH] > 1 ||
 	    !str_u64(request_known(r, HDR_CONTENT_LENGTH), INT64_MAX, &x->length)))
-		e = E_BAD_REQUEST;
-	return e;
+		e = check_bad(&x->why, "content-length is not one number");
+	return e == OK ? check_expect(r) : e;
 }
 
 /* ---- the body ------------------------------------------------------------------------------ */
@@ -239,8 +240,9 @@ static void run(struct exchange *x)
 
 	deadline_clear(&x->h2.deadline);
 	x->complete = true;
+	x->why = "the gRPC message is cut off";
 	if (e != OK)
-		step_done(request_fail_code(&x->r, e));
+		step_done(exchange_fail(x, e));
 	else
 		api_run(x->stock->api, &x->r);
 }
@@ -253,7 +255,7 @@ static void fail_body(struct exchange *x, enum err e)
 	if (x->r.in != NULL) /* who takes it tells the request, which may not be ours now */
 		flow_fail(x->r.in, e);
 	else
-		step_done(request_fail_code(&x->r, e));
+		step_done(exchange_fail(x, e));
 }
 
 static void complete(struct exchange *x)
@@ -315,6 +317,7 @@ static enum err take_data(struct exchange *x, struct str data)
 	uint64_t max = request_body_max(&x->r, x->stock->max_body);
 	enum err e = OK;
 
+	x->why = "the gRPC message has an unknown flag";
 	if (x->h2.grpc)
 		return grpc_read(&x->h2.reader, data, (size_t)max, body);
 	if ((x->r.in != NULL ? x->r.in->given : body->n) + data.n > max)

@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "base/heap.h"
-#include "base/jsonw.h"
 #include "base/log.h"
+#include "obs/access_line.h"
 #include "obs/log_thread.h"
 #include "obs/process.h"
 
@@ -179,63 +179,15 @@ static size_t bucket(int64_t us)
 	return i;
 }
 
-static void log_str(struct buf *b, const char *lead, struct str s)
-{
-	if (s.p == NULL)
-		return;
-	buf_addz(b, lead);
-	jsonw_escape(b, s);
-}
-
-/* RFC 3339 of `wall`; the part down to the second is made once a second. */
-static struct str log_time(int64_t wall)
-{
-	static _Thread_local char t[CLOCK_RFC3339_LEN];
-	static _Thread_local int64_t second = -1;
-	int ms = (int)(wall / CLOCK_MS % 1000);
-
-	if (wall / CLOCK_SEC != second) {
-		second = wall / CLOCK_SEC;
-		clock_rfc3339(wall, t);
-	}
-	t[20] = (char)('0' + ms / 100);
-	t[21] = (char)('0' + ms / 10 % 10);
-	t[22] = (char)('0' + ms % 10);
-	return str_n(t, CLOCK_RFC3339_LEN - 1);
-}
-
 static void log_request(struct obs_worker *w, const struct obs_request *r)
 {
 	struct buf *b = &w->pages[w->filling].text;
 	size_t before = b->n;
 
-	buf_addz(b, "{\"time\":\"");
-	buf_adds(b, log_time(r->wall));
-	buf_addz(b, "\",\"level\":\"info\",\"msg\":\"access\",\"op\":\"");
-	buf_addz(b, w->obs->routes[r->route].name);
-	log_str(b, "\",\"method\":", r->method);
-	log_str(b, ",\"path\":", r->path);
-	buf_addz(b, ",\"status\":");
-	buf_addu(b, (uint64_t)r->status);
-	log_str(b, ",\"code\":", r->code);
-	log_str(b, ",\"correlation_id\":", r->correlation_id);
-	log_str(b, ",\"trace_id\":", r->trace_id);
-	log_str(b, ",\"tenant\":", r->tenant);
-	log_str(b, ",\"principal\":", r->principal);
-	log_str(b, ",\"auth\":", r->auth);
-	log_str(b, ",\"upstream\":", r->upstream);
-	log_str(b, ",\"source\":", r->source);
-	buf_addz(b, ",\"http\":");
-	buf_addu(b, r->http_version);
-	buf_addz(b, ",\"duration_us\":");
-	buf_addu(b, (uint64_t)(r->duration_us > 0 ? r->duration_us : 0));
-	buf_addz(b, ",\"upstream_us\":");
-	buf_addu(b, (uint64_t)(r->upstream_us > 0 ? r->upstream_us : 0));
-	buf_addz(b, ",\"bytes_in\":");
-	buf_addu(b, r->bytes_in);
-	buf_addz(b, ",\"bytes_out\":");
-	buf_addu(b, r->bytes_out);
-	buf_addz(b, "}\n");
+	if (log_is_text())
+		access_line_text(b, r, w->obs->routes[r->route].name);
+	else
+		access_line_json(b, r, w->obs->routes[r->route].name);
 	if (b->failed) { /* never half a line */
 		b->n = before;
 		b->failed = b->nomem = false;

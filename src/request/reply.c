@@ -2,6 +2,7 @@
 #include <jansson.h>
 
 #include "base/heap.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "request/request.h"
 
@@ -139,16 +140,21 @@ void reply_set_fail(struct request *r, const struct fail *inner)
 		write_envelope(r, f);
 }
 
-/* The caller's own traceparent goes back as it came; a trace that began here names our span. */
+/* The caller's own traceparent goes back as it came, without what a version that we do not know has put
+ * behind it; a trace that began here names our span. */
 static struct str trace_echo(struct request *r)
 {
-	char *p = arena_alloc(&r->arena, 56);
+	struct str came = request_known(r, HDR_TRACEPARENT);
+	char *p;
 
-	if (r->trace.from_caller)
-		return request_known(r, HDR_TRACEPARENT);
+	if (r->trace.from_caller && str_starts(came, STR("00-")))
+		return came;
+	p = arena_alloc(&r->arena, TRACE_LEN + 1);
 	if (p == NULL)
 		return STR_NONE;
 	trace_write(&r->trace, p);
+	if (r->trace.from_caller)
+		hex_encode(r->trace.parent_id, sizeof r->trace.parent_id, p + 36);
 	return str_n(p, TRACE_LEN);
 }
 

@@ -281,6 +281,55 @@ static struct str trace_text(struct request *r, char out[33])
 	return str_n(out, 32);
 }
 
+/* Methods that the house does not know are the caller's text: none of that goes into the log. */
+static struct str logged_method(const struct request *r)
+{
+	for (int m = 0; m < M__COUNT && r->method.p != NULL; m++)
+		if (str_eqc(r->method, method_name((enum method)m)))
+			return r->method;
+	return r->method.p != NULL ? STR("other") : STR_NONE;
+}
+
+/* How much of path, in whole segments, the template says literally: "/v1/auth" of "/v1/auth/x". */
+static size_t literal_part(struct str path, const char *template)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i <= path.n; i++) {
+		bool ends = i == path.n || path.p[i] == '/';
+
+		if (ends && (template[i] == '\0' || template[i] == '/'))
+			n = i;
+		if (i == path.n || path.p[i] != template[i])
+			break;
+	}
+	return n;
+}
+
+/* A path that is no operation's may hold anything, also a token that was put where it does not belong: only
+ * what begins like one of ours is told, and that there was more ("/v1/auth/" and an asterisk). */
+static struct str logged_path(struct request *r)
+{
+	size_t known = 0;
+	char *p;
+
+	if (r->op != NULL || r->path.p == NULL)
+		return r->path;
+	for (size_t i = 0; i < ops_count; i++) {
+		size_t n = literal_part(r->path, ops_all[i].path);
+
+		known = n > known ? n : known;
+	}
+	if (known == r->path.n)
+		return r->path;
+	p = arena_alloc(&r->arena, known + 2);
+	if (p == NULL)
+		return STR("/*");
+	memcpy(p, r->path.p, known);
+	memcpy(p + known, "/*", 2);
+	return str_n(p, known + 2);
+}
+
 static uint64_t bytes_out(const struct request *r)
 {
 	if (r->reply.flow != NULL)
@@ -298,8 +347,8 @@ static void observe(struct request *r)
 		.wall = r->started_wall,
 		.duration_us = clock_mono() - r->started_mono,
 		.upstream_us = r->upstream_us,
-		.method = r->method,
-		.path = r->path,
+		.method = logged_method(r),
+		.path = logged_path(r),
 		.correlation_id = r->correlation_id,
 		.trace_id = trace_text(r, trace),
 		.code = r->reply.err != OK ? str_c(err_code(r->reply.err)) : STR_NONE,

@@ -78,15 +78,16 @@ static bool plain(struct str s, size_t *len, size_t *fields)
 static bool ours(const char *p, size_t n, struct request *r, size_t *len)
 {
 	struct head_scan scan = { 0 };
+	const char *why;
 	bool http_1_0;
 	char *copy;
 	enum err e;
 
-	if (head_find(&scan, p, n, len) != OK || *len == 0)
+	if (head_find(&scan, p, n, len, &why) != OK || *len == 0)
 		return false;
 	copy = arena_alloc(&r->arena, *len);
 	memcpy(copy, p, *len);
-	e = head_parse(copy, *len, r, &http_1_0);
+	e = head_parse(copy, *len, r, &http_1_0, &why);
 	return e == OK || e == E_LIMIT;
 }
 
@@ -94,11 +95,12 @@ static bool ours(const char *p, size_t n, struct request *r, size_t *len)
 static void in_pieces(const char *p, size_t n, size_t cut)
 {
 	struct head_scan whole = { 0 }, parts = { 0 };
+	const char *why;
 	size_t a, b = 0;
-	enum err ea = head_find(&whole, p, n, &a), eb = head_find(&parts, p, cut, &b);
+	enum err ea = head_find(&whole, p, n, &a, &why), eb = head_find(&parts, p, cut, &b, &why);
 
 	if (eb == OK && b == 0)
-		eb = head_find(&parts, p, n, &b);
+		eb = head_find(&parts, p, n, &b, &why);
 	/* a request line that can't be one is refused earlier when it comes alone */
 	if (a != b && !(ea == OK && eb != OK))
 		abort();
@@ -107,8 +109,9 @@ static void in_pieces(const char *p, size_t n, size_t cut)
 static void target(struct str s)
 {
 	struct check_target t;
+	const char *why;
 
-	if (check_target(STR("GET"), s, &t) != OK)
+	if (check_target(STR("GET"), s, &t, &why) != OK)
 		return;
 	if (t.path.n == 0 || t.path.p[0] != '/' || memmem(t.path.p, t.path.n, "%00", 3) != NULL)
 		abort();
@@ -125,6 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	size_t len = 0, expected = 0, fields = 0;
 	char *p = malloc(n + 1); /* of its own size: a read past the end is seen */
 	struct request r;
+	const char *why;
 	uint64_t length;
 	bool good;
 
@@ -136,7 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (ours(p, n, &r, &len) != good || (good && (len != expected || r.nheaders != fields)))
 		abort();
 	if (good)
-		(void)check_framing(&r, false, &length);
+		(void)check_framing(&r, false, &length, &why);
 	if (n > 0)
 		in_pieces(p, n, data[n - 1] % n);
 	request_release(&r);

@@ -62,10 +62,11 @@ static void test_target(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const char *why = NULL;
 		struct check_target t;
-		enum err e = check_target(str_c(rows[i].method), str_c(rows[i].target), &t);
+		enum err e = check_target(str_c(rows[i].method), str_c(rows[i].target), &t, &why);
 
-		if ((e == OK) != (rows[i].path != NULL))
+		if ((e == OK) != (rows[i].path != NULL) || (e == OK) != (why == NULL))
 			fail_msg("%s %s: %s", rows[i].method, rows[i].target, err_code(e));
 		if (e != OK)
 			continue;
@@ -151,6 +152,7 @@ static void test_framing(void **state)
 	(void)state;
 	request_init(&r);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const char *why = NULL;
 		uint64_t length = 0;
 		enum err e;
 
@@ -158,9 +160,37 @@ static void test_framing(void **state)
 		for (int k = 0; k < 6 && rows[i].field[k] != NULL; k += 2)
 			assert_int_equal(request_add_header(&r, str_c(rows[i].field[k]),
 			    str_c(rows[i].field[k + 1])), OK);
-		e = check_framing(&r, rows[i].http_1_0, &length);
-		if (e != rows[i].e || (e == OK && length != rows[i].length))
+		e = check_framing(&r, rows[i].http_1_0, &length, &why);
+		if (e != rows[i].e || (e == OK) != (why == NULL) || (e == OK && length != rows[i].length))
 			fail_msg("row %zu: %s, %llu", i, err_code(e), (unsigned long long)length);
+	}
+	request_release(&r);
+}
+
+static void test_expect(void **state)
+{
+	static const struct {
+		const char *field[4];
+		enum err e;
+	} rows[] = {
+		{ { NULL }, OK },
+		{ { "expect", "100-continue" }, OK },
+		{ { "expect", "100-Continue" }, OK },
+		{ { "expect", "foo" }, E_EXPECTATION },
+		{ { "expect", "" }, E_EXPECTATION },
+		{ { "expect", "100-continue, foo" }, E_EXPECTATION },
+		{ { "expect", "100-continue", "expect", "foo" }, E_EXPECTATION },
+	};
+	struct request r;
+
+	(void)state;
+	request_init(&r);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		request_reset(&r);
+		for (int k = 0; k < 4 && rows[i].field[k] != NULL; k += 2)
+			assert_int_equal(request_add_header(&r, str_c(rows[i].field[k]),
+			    str_c(rows[i].field[k + 1])), OK);
+		assert_int_equal(check_expect(&r), rows[i].e);
 	}
 	request_release(&r);
 }
@@ -172,6 +202,7 @@ int main(void)
 		cmocka_unit_test(test_authority),
 		cmocka_unit_test(test_characters),
 		cmocka_unit_test(test_framing),
+		cmocka_unit_test(test_expect),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,110 @@
+"""What the gateway says of odd requests, to the caller and in its log."""
+import re
+
+import pytest
+
+from harness.raw import raw
+from harness.wait import until
+
+TRACE = "-" + "a" * 32 + "-" + "b" * 16 + "-"
+
+
+@pytest.fixture
+def replica(gateway):
+    return gateway(config={"workers": 1}).replicas[0]
+
+
+def ask(replica, line, *headers, listener="http", body=b""):
+    """Status and envelope of a request that is sent as it stands."""
+    lines = [line, "Host: h", "Connection: close", *headers]
+    answer = replica.raw("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body, listener=listener)
+    head, _, body = answer.decode("latin-1").partition("\r\n\r\n")
+    return int(head.split(" ")[1]), head.lower(), body
+
+
+@pytest.mark.parametrize("line,headers,reason", [
+    ("GET /health HTTP/1.1", ["A : b"], "a blank stands before the colon of a header"),
+    ("GET /health HTTP/1.1", ["A: b", " c"], "folded"),
+    ("GET /health HTTP/1.1", ["A: b\nC: d"], "bare LF"),
+    ("GET /health HTTP/1.1", ["A: b\0"], "control character"),
+    ("GET /health HTTP/1.1", ["nothing"], "no colon"),
+    ("GET /health HTTP/1.1", ["Host: h"], "Host header is given twice"),
+    ("GET  /health HTTP/1.1", [], "one blank between"),
+    ("GET /health%0a HTTP/1.1", [], "percent-encoding"),
+    ("GET /v1/../health HTTP/1.1", [], "segment"),
+    ("GET /%ff HTTP/1.1", [], "UTF-8"),
+    ("POST /v1/auth/signin HTTP/1.1", ["Content-Length: x"], "Content-Length is not a number"),
+    ("POST /v1/auth/signin HTTP/1.1", ["Content-Length: 1", "Transfer-Encoding: chunked"], "exclude each other"),
+    ("POST /v1/auth/signin HTTP/1.1", ["Content-Type: application/json", "Transfer-Encoding: chunked", "", "zz"],
+     "chunked coding"),
+])
+def test_a_malformed_request_is_told_why(replica, line, headers, reason):
+    status, _, body = ask(replica, line, *headers)
+    assert (status, '"code":"bad_request"' in body) == (400, True), body
+    assert reason in body
+
+
+def test_query_parameters_are_given_once(replica):
+    token = replica.gateway.signin()["access_token"]
+    bearer = f"Authorization: Bearer {token}"
+    for query, code, name in (("page_size=1&page_size=2", "invalid_parameter", "page_size"),
+                              ("page_size=1&page_size=1", "invalid_parameter", "page_size"),
+                              ("page_size=1&huh=1", "unknown_parameter", "huh"),
+                              ("page_size=1&&", "unknown_parameter", "")):
+        status, _, body = ask(replica, f"GET /admin/tenants?{query} HTTP/1.1", bearer, listener="admin")
+        assert (status, f'"code":"{code}"' in body) == (400, True), body
+        assert f'"details":{{"parameter":"{name}"}}' in body
+    status, _, _ = ask(replica, "GET /admin/tenants?page_size=1 HTTP/1.1", bearer, listener="admin")
+    assert status == 200
+
+
+def test_expectations(replica):
+    assert ask(replica, "GET /health HTTP/1.1", "Expect: 100-continue")[0] == 200
+    for listener in ("http", "admin"):
+        status, _, body = ask(replica, "GET /health HTTP/1.1", "Expect: foo", listener=listener)
+        assert status == 417 and '"code":"expectation_failed"' in body
+    assert ask(replica, "GET /health HTTP/1.0", "Expect: foo")[0] == 200, "HTTP/1.0 has no Expect"
+
+
+def test_options_of_the_server(replica):
+    status, head, body = ask(replica, "OPTIONS * HTTP/1.1")
+    assert (status, body) == (204, "")
+    assert "\r\nallow: get, head, post, " in head and "options" in head
+
+
+def test_traceparent_of_a_version_that_is_not_known(replica):
+    for sent, echoed in (("00" + TRACE + "01", "00" + TRACE + "01"),
+                         ("01" + TRACE + "01-what-is-this", "00" + TRACE + "01"),
+                         ("cc" + TRACE + "00", "00" + TRACE + "00"),
+                         ("01" + TRACE + "ff", "00" + TRACE + "01")):
+        _, head, _ = ask(replica, "GET /health HTTP/1.1", f"Traceparent: {sent}")
+        assert f"\r\ntraceparent: {echoed}\r\n" in head + "\r\n", sent
+
+
+def test_the_log_repeats_nothing_that_it_does_not_know(replica):
+    secret = "gwk_0123456789abcdef_S3cr3t"
+    for line in (f"GET /v1/auth/verify/{secret} HTTP/1.1", f"GET /{secret}?token={secret} HTTP/1.1",
+                 f"GET /v1/me/{secret}/x HTTP/1.1", f"GET /../{secret} HTTP/1.1", f"DELETE /v1/me HTTP/1.1",
+                 f"{secret} / HTTP/1.1", "OPTIONS * HTTP/1.1", f"GET /v1x{secret} HTTP/1.1"):
+        ask(replica, line)
+    lines = lambda: [(e["method"], e.get("path")) for e in replica.log() if e.get("msg") == "access" and
+                     e["status"] in (204, 400, 404, 405, 501)]
+    until(lambda: len(lines()) == 8, 10, "the access log")
+    assert lines() == [("GET", "/v1/auth/verify/*"), ("GET", "/*"), ("GET", "/v1/me/*"), ("GET", "/*"),
+                       ("DELETE", "/v1/me"), ("other", "/*"), ("OPTIONS", "/*"), ("GET", "/*")]
+    assert "S3cr3t" not in replica.process.output()
+
+
+def test_a_log_for_people(gateway):
+    replica = gateway(config={"log.format": "text", "workers": 1}, start=False)
+    replica.prepare()
+    replica = replica.replicas[0]
+    replica.write_config()
+    replica.process.start()
+    port = int(replica.process.expect(r'listening listener="http" address="127\.0\.0\.1:(\d+)"').group(1))
+    assert b" 200 OK" in raw(port, b"GET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    line = replica.process.expect(r'.* access op="health" .*').group(0)
+    assert re.fullmatch(r'\d{4}-\S+Z info  access op="health" method="GET" path="/health" status=200 correlation_id="\S+" '
+                        r'trace_id="\w{32}" source="127.0.0.1" http=1 duration_us=\d+ upstream_us=0 bytes_in=0 '
+                        r'bytes_out=\d+', line), line
+    assert "{" not in replica.process.output()
