@@ -20,6 +20,7 @@
 #include "crypto/seal.h"
 #include "iam/audit.h"
 #include "iam/signing_key.h"
+#include "iam/throttle.h"
 #include "issuers.h"
 #include "mail/sender.h"
 #include "metrics.h"
@@ -48,6 +49,7 @@ struct control {
 	struct store *store;
 	struct seal *seal;
 	struct hasher *hasher;
+	struct throttle *throttle;
 	struct audit *audit;
 	struct pool *lane;
 	struct obs *obs;
@@ -375,6 +377,7 @@ static void write_metrics(struct ctl *ctl, struct buf *out)
 	certs_unref(&certs);
 	mail_sender_write_metrics(c->post.sender, out);
 	providers_write_metrics(c->issuers.providers, out);
+	throttle_write_metrics(c->throttle, out);
 	route_table_unref(t);
 }
 
@@ -527,6 +530,10 @@ static enum err new_lane(struct control *c)
 	enum err e = hasher_new(&p, (int)k->auth_hash_threads, hash_queue(k), &c->hasher);
 
 	if (e == OK)
+		e = throttle_new(c->store, c->seal, &c->throttle);
+	if (e == OK)
+		throttle_configure(c->throttle, k->limits_attempts_per_address, k->limits_attempts_per_account);
+	if (e == OK)
 		e = pool_new(&c->lane, "control", (int)k->control_threads, LANE_QUEUE);
 	return e == OK ? new_obs(c) : e;
 }
@@ -536,6 +543,7 @@ static void fill_ctl(struct control *c)
 	c->ctl.store = c->store;
 	c->ctl.seal = c->seal;
 	c->ctl.hasher = c->hasher;
+	c->ctl.throttle = c->throttle;
 	c->ctl.obs = c->obs;
 	c->ctl.fleet = c->nodes.fleet;
 	c->ctl.templates = c->post.templates;
@@ -657,6 +665,7 @@ void control_free(struct control *c)
 	issuers_close(&c->issuers);
 	post_close(&c->post);
 	audit_free(c->audit);
+	throttle_free(c->throttle);
 	hasher_free(c->hasher);
 	nodes_close(&c->nodes);
 	route_source_free(c->source);
@@ -737,5 +746,6 @@ enum err control_reload(struct control *c, struct config *next, struct fail *f)
 	atomic_store(&c->ctl.config, next);
 	atomic_store(&c->basic_without_tls, next->auth_allow_basic_without_tls);
 	atomic_store(&c->verified_only, next->auth_signup == SIGNUP_VERIFY);
+	throttle_configure(c->throttle, next->limits_attempts_per_address, next->limits_attempts_per_account);
 	return OK;
 }

@@ -103,6 +103,7 @@ static enum err new_authn(struct worker *w, const struct worker_config *c)
 		.lane = c->lane,
 		.store = c->store,
 		.hasher = c->ctl->hasher,
+		.throttle = c->ctl->throttle,
 	};
 	enum err e = principal_cache_new(w->loop, c->lane, c->store, PRINCIPALS_MAX, &w->principals);
 

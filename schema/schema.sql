@@ -89,6 +89,15 @@ CREATE TABLE idempotency (
 
 CREATE INDEX idempotency_at ON idempotency (at);
 
+CREATE TABLE known_network (
+	account BLOB NOT NULL,
+	network BLOB NOT NULL,
+	seen_at INTEGER NOT NULL, -- coarse: written once a day
+	PRIMARY KEY (account, network)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX known_network_seen ON known_network (seen_at);
+
 CREATE TABLE mail (
 	id BLOB NOT NULL PRIMARY KEY,
 	kind TEXT NOT NULL,      -- verify, reset, password_changed, email_taken
@@ -246,6 +255,15 @@ CREATE TABLE tenant (
 	created_at INTEGER NOT NULL,
 	updated_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tries (
+	key BLOB NOT NULL PRIMARY KEY,
+	n INTEGER NOT NULL,        -- as of `at`; they are forgotten one by one
+	at INTEGER NOT NULL,       -- of the last event
+	drop_at INTEGER NOT NULL   -- all are forgotten
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tries_drop ON tries (drop_at);
 
 CREATE TABLE user (
 	id BLOB NOT NULL PRIMARY KEY,

@@ -12,10 +12,12 @@
 #include "api/shed.h"
 #include "authn/authn.h"
 #include "authz/decision.h"
+#include "base/config.h"
 #include "base/heap.h"
 #include "crypto/hasher.h"
 #include "iam/principal.h"
 #include "proxy/proxy.h"
+#include "request/forwarded.h"
 #include "request/time_limit.h"
 
 struct api {
@@ -195,6 +197,14 @@ static enum err check_query(struct request *r, struct fail *f)
 	return OK;
 }
 
+static void find_client(const struct api *a, struct request *r)
+{
+	const struct config *k = a->c.ctl != NULL ? a->c.ctl->config : NULL;
+
+	if (k != NULL)
+		forwarded_apply(r, &k->trusted_proxies);
+}
+
 enum api_next api_start(struct api *a, struct request *r)
 {
 	struct match m;
@@ -208,6 +218,7 @@ enum api_next api_start(struct api *a, struct request *r)
 		step_done(request_fail_code(r, E_NOMEM));
 		return API_ANSWERED;
 	}
+	find_client(a, r);
 	split_target(r);
 	if (str_eq(r->path, STR("*"))) { /* of the server as a whole (RFC 9110, 9.3.7) */
 		step_done(answer_options(a, r, match_methods(r->listener)));
@@ -480,6 +491,8 @@ static struct step authenticated(struct api *a, struct request *r, enum err e)
 		r->principal_id = str_c(r->auth.principal->id_text);
 		audit_watch(r);
 	}
+	if (e == E_RATE_LIMITED)
+		f = (struct fail){ .err = e, .retry_after = r->retry_after };
 	if (e == OK)
 		e = authorize(a, r, &f);
 	return authorized(a, r, e, &f);

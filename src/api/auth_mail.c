@@ -9,11 +9,21 @@
 #include "api/letters.h"
 #include "api/links.h"
 #include "api/new_password.h"
+#include "api/owner.h"
 #include "base/clock.h"
 #include "iam/email.h"
 #include "iam/one_time.h"
+#include "iam/throttle.h"
 #include "iam/user.h"
 #include "iam/write.h"
+
+/* A token that is good is never kept waiting; whoever tries many that are not is told to. */
+static enum err slowed(struct ctl *c, struct request *r, enum err e, struct fail *f)
+{
+	struct throttle_who who = throttle_who(r, STR_NONE);
+
+	return throttle_wrong(c->throttle, THROTTLE_LINK, &who, e, f);
+}
 
 /* ---- verify --------------------------------------------------------------------------------- */
 
@@ -36,7 +46,7 @@ enum err op_auth_verify(struct ctl *c, struct request *r, struct fail *f)
 	if (e == OK)
 		e = one_time_find(c->store, ONE_TIME_VERIFY, b.token.v, now, &link, f);
 	if (e != OK)
-		return e;
+		return slowed(c, r, e, f);
 	write_init(&w, &r->arena, now);
 	one_time_use(&w, &link);
 	user_verify_email(&w, link.user);
@@ -65,6 +75,17 @@ static enum err accepted(struct request *r)
 	return OK;
 }
 
+/* Each counts, for each may send mail. */
+static enum err admit(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct throttle_who who = throttle_who(r, STR_NONE);
+	enum err e = throttle_look(c->throttle, THROTTLE_FORGOT, &who, f);
+
+	if (e == OK)
+		throttle_count(c->throttle, THROTTLE_FORGOT, &who);
+	return e;
+}
+
 enum err op_auth_forgot(struct ctl *c, struct request *r, struct fail *f)
 {
 	struct forgot b;
@@ -81,7 +102,9 @@ enum err op_auth_forgot(struct ctl *c, struct request *r, struct fail *f)
 		return accepted(r); /* that this is no address is known to whoever sent it */
 	if (e != OK)
 		return fail_code(f, e);
-	e = user_by_email(c->store, STORE_LINEAR, fold, &r->arena, &u, f);
+	e = admit(c, r, f);
+	if (e == OK)
+		e = user_by_email(c->store, STORE_LINEAR, fold, &r->arena, &u, f);
 	if (e != OK && e != E_NOT_FOUND)
 		return e;
 	known = e == OK && !u.disabled;
@@ -90,6 +113,10 @@ enum err op_auth_forgot(struct ctl *c, struct request *r, struct fail *f)
 	e = links_add(c, &w, ONE_TIME_RESET, known ? &u : NULL, fold, f);
 	if (e == OK)
 		e = commit(c, r, &w, f);
+	if (e == E_RATE_LIMITED) { /* another request has sent the letter this very moment */
+		fail_clear(f);
+		return accepted(r);
+	}
 	if (e != OK)
 		return e;
 	letters_poke(c);
@@ -121,6 +148,7 @@ static enum err set_password(struct ctl *c, struct request *r, const struct one_
 	user_set_password(&w, u->id, STR_NONE, phc, NULL);
 	user_verify_email(&w, u->id);
 	one_time_end_all(&w, u->id);
+	owner_sets_password(c, r, &w, u->email);
 	links_password_changed(c, &w, u);
 	e = commit(c, r, &w, f);
 	if (e != OK)
@@ -144,9 +172,10 @@ enum err op_auth_reset(struct ctl *c, struct request *r, struct fail *f)
 		e = user_by_id(c->store, STORE_LINEAR, link.user, &r->arena, &u, f);
 	if (e == E_NOT_FOUND) {
 		fail_clear(f);
-		return fail_code(f, E_TOKEN_INVALID);
+		e = fail_code(f, E_TOKEN_INVALID);
 	}
-	if (e == OK)
-		e = new_password_hash(c, b.new_password.v, u.email, u.display_name, phc, f);
+	if (e != OK)
+		return slowed(c, r, e, f);
+	e = new_password_hash(c, b.new_password.v, u.email, u.display_name, phc, f);
 	return e == OK ? set_password(c, r, &link, &u, str_c(phc), f) : e;
 }

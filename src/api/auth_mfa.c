@@ -15,8 +15,10 @@
 #include "base/secret.h"
 #include "crypto/jwt.h"
 #include "crypto/qr.h"
+#include "iam/email.h"
 #include "iam/mfa.h"
 #include "iam/principal.h"
+#include "iam/throttle.h"
 #include "iam/session.h"
 #include "iam/user.h"
 #include "iam/write.h"
@@ -228,26 +230,54 @@ static enum err answer(struct ctl *c, struct request *r, const struct mfa_verify
 	return e;
 }
 
+static enum err count_and_answer(struct ctl *c, struct request *r, const struct mfa_verify *b,
+    const struct mfa_challenge *ch, const struct user *u, struct fail *f)
+{
+	struct write w;
+	enum err e;
+
+	write_init(&w, &r->arena, clock_wall());
+	mfa_challenge_count(&w, ch);
+	e = count(c, &w, f);
+	return e == OK ? answer(c, r, b, ch, u, f) : e;
+}
+
+/* A challenge is known to whoever gave the first factor: that may be a stranger with a stolen one, so
+ * answers are slowed down like passwords. */
+static enum err try_answer(struct ctl *c, struct request *r, const struct mfa_verify *b,
+    const struct mfa_challenge *ch, struct fail *f)
+{
+	struct throttle_who who;
+	struct throttle_try y;
+	struct str fold;
+	struct user u;
+	enum err e = user_by_id(c->store, STORE_LINEAR, ch->user, &r->arena, &u, f);
+
+	if (e == OK)
+		e = told(f, email_fold(u.email, &r->arena, &fold));
+	if (e != OK)
+		return e;
+	who = throttle_who(r, fold);
+	e = throttle_begin(c->throttle, THROTTLE_MFA, &who, &y, f);
+	return e == OK ? throttle_settle(&y, count_and_answer(c, r, b, ch, &u, f), f) : e;
+}
+
 enum err op_mfa_verify(struct ctl *c, struct request *r, struct fail *f)
 {
+	struct throttle_who who;
 	struct mfa_challenge ch;
 	struct mfa_verify b;
-	struct write w;
-	struct user u;
 	enum err e = body_read(r, body_mfa_verify, &b, sizeof b, f);
 
 	if (e == OK && b.code.set == b.recovery_code.set)
 		e = body_invalid(f, "code", "give either it or recovery_code");
-	if (e == OK)
-		e = mfa_challenge_find(c->store, b.mfa_token.v, clock_wall(), &r->arena, &ch, f);
 	if (e != OK)
 		return e;
-	write_init(&w, &r->arena, clock_wall());
-	mfa_challenge_count(&w, &ch);
-	e = count(c, &w, f);
+	e = mfa_challenge_find(c->store, b.mfa_token.v, clock_wall(), &r->arena, &ch, f);
 	if (e == OK)
-		e = user_by_id(c->store, STORE_LINEAR, ch.user, &r->arena, &u, f);
-	return e == OK ? answer(c, r, &b, &ch, &u, f) : e;
+		return try_answer(c, r, &b, &ch, f);
+	who = throttle_who(r, STR_NONE);
+	return throttle_wrong(c->throttle, THROTTLE_MFA, &who, e, f);
 }
 
 /* ---- taking it away ------------------------------------------------------------------------- */

@@ -8,12 +8,15 @@
 #include "api/letters.h"
 #include "api/links.h"
 #include "api/new_password.h"
+#include "api/owner.h"
 #include "api/resource.h"
 #include "api/user_reply.h"
 #include "base/clock.h"
+#include "iam/email.h"
 #include "iam/one_time.h"
 #include "iam/principal.h"
 #include "iam/session.h"
+#include "iam/throttle.h"
 #include "iam/user.h"
 #include "iam/write.h"
 
@@ -65,6 +68,24 @@ const struct body_field body_change_password[] = {
 	{ NULL },
 };
 
+/* A stolen session must not be enough to try passwords with. */
+static enum err check_current(struct ctl *c, struct request *r, const struct user *u, struct str given,
+    struct fail *f)
+{
+	struct throttle_who who;
+	struct throttle_try y;
+	struct str fold;
+	enum err e = email_fold(u->email, &r->arena, &fold);
+
+	if (e != OK)
+		return fail_code(f, e);
+	who = throttle_who(r, fold);
+	e = throttle_begin(c->throttle, THROTTLE_SIGNIN, &who, &y, f);
+	if (e != OK)
+		return e;
+	return throttle_settle(&y, password_check(c, given, u->phc, NULL, f), f);
+}
+
 enum err op_auth_password(struct ctl *c, struct request *r, struct fail *f)
 {
 	struct id user = r->auth.principal->id;
@@ -77,7 +98,7 @@ enum err op_auth_password(struct ctl *c, struct request *r, struct fail *f)
 	if (e == OK)
 		e = user_by_id(c->store, STORE_LINEAR, user, &r->arena, &u, f);
 	if (e == OK)
-		e = password_check(c, b.current_password.v, u.phc, NULL, f);
+		e = check_current(c, r, &u, b.current_password.v, f);
 	if (e == OK)
 		e = new_password_hash(c, b.new_password.v, u.email, u.display_name, phc, f);
 	if (e != OK)
@@ -85,6 +106,7 @@ enum err op_auth_password(struct ctl *c, struct request *r, struct fail *f)
 	write_init(&w, &r->arena, clock_wall());
 	user_set_password(&w, user, u.phc, str_c(phc), r->auth.has_session ? &r->auth.session : NULL);
 	one_time_end_all(&w, user);
+	owner_sets_password(c, r, &w, u.email);
 	links_password_changed(c, &w, &u);
 	e = commit(c, r, &w, f);
 	if (e == OK)

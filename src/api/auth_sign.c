@@ -17,6 +17,7 @@
 #include "iam/email.h"
 #include "iam/principal.h"
 #include "iam/session.h"
+#include "iam/throttle.h"
 #include "iam/user.h"
 #include "iam/write.h"
 #include "store/change.h"
@@ -37,6 +38,17 @@ const struct body_field body_signup[] = {
 	{ NULL },
 };
 
+/* Each sign-up costs the address, whatever comes of it: it costs us a hash. */
+static enum err admit(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct throttle_who who = throttle_who(r, STR_NONE);
+	enum err e = throttle_look(c->throttle, THROTTLE_SIGNUP, &who, f);
+
+	if (e == OK)
+		throttle_count(c->throttle, THROTTLE_SIGNUP, &who);
+	return e;
+}
+
 enum err op_auth_signup(struct ctl *c, struct request *r, struct fail *f)
 {
 	char phc[PASSWORD_PHC_LEN];
@@ -56,6 +68,9 @@ enum err op_auth_signup(struct ctl *c, struct request *r, struct fail *f)
 	e = email_fold(b.email.v, &r->arena, &fold);
 	if (e != OK)
 		return fail_code(f, e);
+	e = admit(c, r, f);
+	if (e != OK)
+		return e;
 	e = new_password_hash(c, b.password.v, b.email.v, b.display_name.v, phc, f);
 	if (e != OK)
 		return e;
@@ -89,20 +104,25 @@ const struct body_field body_signin[] = {
 	{ NULL },
 };
 
+/* The name of the account: the folded address, or, for what is none, the text as it is. */
+static enum err account_name(struct request *r, struct str email, struct str *name, struct fail *f)
+{
+	enum err e = email_fold(email, &r->arena, name);
+
+	if (e == E_INVALID_FIELD) {
+		*name = email;
+		return OK;
+	}
+	return e == OK ? OK : fail_code(f, e);
+}
+
 /* The account, or one without a password that nobody can sign in to: what follows must not show the
  * difference. */
-static enum err find_account(struct ctl *c, struct request *r, struct str email, struct user *u,
+static enum err find_account(struct ctl *c, struct request *r, struct str name, struct user *u,
     struct fail *f)
 {
-	struct str fold;
-	enum err e = email_fold(email, &r->arena, &fold);
+	enum err e = user_by_email(c->store, STORE_LINEAR, name, &r->arena, u, f);
 
-	*u = (struct user){ .disabled = true };
-	if (e == E_INVALID_FIELD)
-		return OK;
-	if (e != OK)
-		return fail_code(f, e);
-	e = user_by_email(c->store, STORE_LINEAR, fold, &r->arena, u, f);
 	if (e != E_NOT_FOUND)
 		return e;
 	fail_clear(f);
@@ -110,29 +130,46 @@ static enum err find_account(struct ctl *c, struct request *r, struct str email,
 	return OK;
 }
 
-enum err op_auth_signin(struct ctl *c, struct request *r, struct fail *f)
+static enum err check_and_sign_in(struct ctl *c, struct request *r, struct str name,
+    struct str password, struct fail *f)
 {
 	char phc[PASSWORD_PHC_LEN];
-	struct signin b;
+	bool weaker = false;
 	struct write w;
 	struct user u;
-	bool weaker = false;
-	enum err e = body_read(r, body_signin, &b, sizeof b, f);
+	enum err e = find_account(c, r, name, &u, f);
 
 	if (e == OK)
-		e = find_account(c, r, b.email.v, &u, f);
-	if (e == OK)
-		e = password_check(c, b.password.v, u.phc, &weaker, f);
+		e = password_check(c, password, u.phc, &weaker, f);
 	if (e != OK)
 		return e;
 	if (u.disabled || (c->config->auth_signup == SIGNUP_VERIFY && user_awaits_link(&u)))
 		return fail_code(f, E_INVALID_CREDENTIALS);
 	write_init(&w, &r->arena, clock_wall());
-	if (weaker && rehash_password(c, b.password.v, phc) == OK) { /* else no time for it: it stays */
+	if (weaker && rehash_password(c, password, phc) == OK) { /* else no time for it: it stays */
 		user_rehash_password(&w, u.id, u.phc, str_c(phc));
 		u.phc = str_c(phc);
 	}
 	return sign_in(c, r, &w, &u, u.phc, STR("pwd"), f);
+}
+
+enum err op_auth_signin(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct throttle_who who;
+	struct throttle_try y;
+	struct signin b;
+	struct str name;
+	enum err e = body_read(r, body_signin, &b, sizeof b, f);
+
+	if (e == OK)
+		e = account_name(r, b.email.v, &name, f);
+	if (e != OK)
+		return e;
+	who = throttle_who(r, name);
+	e = throttle_begin(c->throttle, THROTTLE_SIGNIN, &who, &y, f);
+	if (e != OK)
+		return e;
+	return throttle_settle(&y, check_and_sign_in(c, r, name, b.password.v, f), f);
 }
 
 /* ---- refresh -------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #include "iam/credential_check.h"
 #include "iam/service_account.h"
 #include "iam/session.h"
+#include "iam/throttle.h"
 
 #define BASIC_MAX 512 /* of a credential, decoded: an id and a secret have 80 */
 
@@ -181,6 +182,14 @@ static void name_principal(struct request *r, struct id id)
 		r->principal_id = str_c(id_text(id, text));
 }
 
+/* A secret was wrong. One that is right is never kept waiting: nobody guesses it. */
+static enum err slowed(struct ctl *c, struct request *r, const struct client *client, struct fail *f)
+{
+	struct throttle_who who = throttle_who(r, client->id);
+
+	return throttle_wrong(c->throttle, THROTTLE_TOKEN, &who, E_UNAUTHENTICATED, f);
+}
+
 enum err op_auth_token(struct ctl *c, struct request *r, struct fail *f)
 {
 	int64_t now = clock_wall();
@@ -197,6 +206,8 @@ enum err op_auth_token(struct ctl *c, struct request *r, struct fail *f)
 		e = authenticate(c, r, &who, now, &proof, f);
 	if (who.secret.p != NULL)
 		secret_wipe((char *)(uintptr_t)who.secret.p, who.secret.n);
+	if (e == E_UNAUTHENTICATED)
+		e = slowed(c, r, &who, f);
 	if (e == E_UNAUTHENTICATED)
 		return refuse(r, INVALID_CLIENT, "the client is unknown or its secret is wrong");
 	if (e != OK || answered)

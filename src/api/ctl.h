@@ -28,12 +28,14 @@ struct seal;
 struct store;
 struct store_batch;
 struct store_stmt;
+struct throttle;
 
 struct ctl {
 	struct store *store;
 	struct seal *seal;
 	struct feed *feed;
 	struct hasher *hasher; /* password hashing behind its semaphore, crypto/hasher.h */
+	struct throttle *throttle; /* iam/throttle.h; NULL: nothing is limited (tests) */
 	struct obs *obs;
 	struct fleet *fleet; /* nodes and how they are, upstream/fleet.h; NULL: none (tests) */
 	const struct mail_templates *templates;

@@ -2,13 +2,11 @@
 
 #include "api/ctl.h"
 #include "api/letters.h"
-#include "base/clock.h"
 #include "base/secret.h"
+#include "iam/throttle.h"
 #include "iam/user.h"
 #include "iam/write.h"
 #include "mail/letter.h"
-
-#define APART (60 * CLOCK_SEC)
 
 static const enum mail_kind letter_of[] = {
 	[ONE_TIME_VERIFY] = MAIL_VERIFY,
@@ -25,40 +23,35 @@ static void add_sham(struct write *w, struct str fold)
 	secret_wipe(token, sizeof token);
 }
 
-/* Whether a link is due. Asked of the store for every address, there or not. */
-static enum err is_due(struct ctl *c, enum one_time_kind k, const struct user *u, int64_t now,
-    bool *due, struct fail *f)
-{
-	int64_t n = 0;
-	enum err e = one_time_count(c->store, k, u != NULL ? u->id : id_new(now), now - APART, &n, f);
-
-	*due = u != NULL && n == 0;
-	return e;
-}
-
+/* What is counted is the address that somebody gave, whether there is a user or not. */
 static enum err add(struct ctl *c, struct write *w, enum one_time_kind kind, enum mail_kind mail,
     const struct user *u, struct str fold, struct fail *f)
 {
 	struct letter l = { .kind = mail, .valid_us = one_time_life(kind) };
+	struct throttle_letter turn;
 	char token[TOKEN_LEN];
 	struct write letter;
-	bool due;
-	enum err e = is_due(c, kind, u, w->now, &due, f);
+	bool send;
+	enum err e = throttle_letter_read(c->throttle, mail_kind_name(letter_of[kind]), fold, w->now,
+	    &turn, f);
 
 	if (e != OK)
 		return e;
-	write_init(&letter, w->a, w->now); /* written in any case, sent when due */
-	one_time_add(due ? w : &letter, kind, u != NULL ? u->id : id_new(w->now), fold, token);
+	if (turn.due)
+		throttle_letter_add(c->throttle, w, &turn);
+	send = turn.due && u != NULL;
+	write_init(&letter, w->a, w->now); /* written in any case */
+	one_time_add(send ? w : &letter, kind, u != NULL ? u->id : id_new(w->now), fold, token);
 	l.to = u != NULL ? u->email : fold;
 	l.name = u != NULL ? u->display_name : STR_NONE;
 	l.token = mail == letter_of[kind] ? str_c(token) : STR_NONE;
-	e = letters_add(c, due ? w : &letter, &l, f);
+	e = letters_add(c, send ? w : &letter, &l, f);
 	secret_wipe(token, sizeof token);
 	if (e == E_INVALID_FIELD || e == E_LIMIT) {
 		fail_clear(f);
 		e = OK;
 	}
-	if (!due)
+	if (!send)
 		add_sham(w, fold);
 	return e;
 }

@@ -5,6 +5,7 @@
 #include "api/audit_note.h"
 #include "api/commit.h"
 #include "api/ctl.h"
+#include "api/owner.h"
 #include "api/token_set.h"
 #include "base/clock.h"
 #include "base/secret.h"
@@ -12,6 +13,7 @@
 #include "iam/audit.h"
 #include "iam/mfa.h"
 #include "iam/session.h"
+#include "iam/throttle.h"
 #include "iam/user.h"
 #include "iam/write.h"
 #include "request/request.h"
@@ -27,12 +29,15 @@ static void describe_client(struct request *r, struct session *s)
 	s->user_agent = str_utf8(agent) ? agent : STR_NONE;
 }
 
-/* One sign-in in 256 deletes sessions that have been over for a month: no timer, and the work grows
+/* One sign-in in 256 deletes sessions that have been over for a month, another one counts that are
+ * forgotten: no timer, and the work grows
  * with what makes it. A failure leaves them for the next. */
 static void sweep(struct ctl *c, struct id session, int64_t now)
 {
 	if (session.b[15] == 0)
 		(void)session_trim(c->store, now, now - 30 * 24 * 3600 * CLOCK_SEC, 4096, NULL);
+	if (session.b[15] == 1)
+		throttle_trim(c->throttle, now);
 }
 
 static enum err open_session(struct ctl *c, struct request *r, struct write *w, const struct user *u,
@@ -46,6 +51,7 @@ static enum err open_session(struct ctl *c, struct request *r, struct write *w, 
 
 	describe_client(r, &s);
 	session_insert(w, c->seal, &limits, phc, &s);
+	owner_signs_in(c, r, w, u->email);
 	e = commit(c, r, w, f);
 	if (e != OK)
 		return e;

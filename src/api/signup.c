@@ -69,7 +69,7 @@ enum err signup_verified(struct ctl *c, struct request *r, const struct user *u,
 	e = add(c, &w, u, fold, &s, f);
 	if (e == OK)
 		e = commit(c, r, &w, f);
-	if (e == E_EMAIL_TAKEN) { /* by another request, this very moment: its letter is under way */
+	if (e == E_EMAIL_TAKEN || e == E_RATE_LIMITED) { /* by another request: its letter is under way */
 		fail_clear(f);
 		e = OK;
 	}

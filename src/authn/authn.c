@@ -11,6 +11,7 @@
 #include "crypto/jwt.h"
 #include "crypto/keyring.h"
 #include "iam/principal.h"
+#include "iam/throttle.h"
 
 #define JOBS_MAX 256            /* of one class on the control lane, for one worker */
 #define BAD_SIGNATURES_MAX 200  /* a second, that a worker checks itself: 2 % of a core */
@@ -118,6 +119,16 @@ enum err attempt_refuse(struct attempt *t, enum obs_auth_reason reason)
 {
 	obs_auth_failure(t->a->c.obs, t->class != NULL ? t->class->method : AUTH_NONE, reason);
 	return E_UNAUTHENTICATED;
+}
+
+enum err attempt_slow(struct attempt *t, enum err e)
+{
+	struct throttle_who who = throttle_who(t->r, STR_NONE);
+	struct fail f = { 0 };
+
+	e = throttle_wrong(t->a->c.throttle, THROTTLE_CREDENTIAL, &who, e, &f);
+	t->r->retry_after = f.retry_after;
+	return e;
 }
 
 static void unref_principal(void *arg)

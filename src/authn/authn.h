@@ -22,6 +22,7 @@ struct pool;
 struct principal_cache;
 struct request;
 struct store;
+struct throttle;
 
 struct authn_config {
 	struct str issuer, audience; /* live as long as the authn */
@@ -35,6 +36,7 @@ struct authn_config {
 	struct pool *lane; /* control lane: what needs the store or a password hash */
 	struct store *store;
 	struct hasher *hasher;
+	struct throttle *throttle; /* NULL: nothing is limited */
 };
 
 enum err authn_new(const struct authn_config *c, struct authn **out);

@@ -14,6 +14,7 @@
 #include "iam/credential.h"
 #include "iam/email.h"
 #include "iam/mfa.h"
+#include "iam/throttle.h"
 #include "iam/user.h"
 
 #define PLAIN_MAX 1024    /* of a Basic credential, decoded */
@@ -52,6 +53,9 @@ static enum err check_account(struct attempt *t, struct id id, struct str secret
 struct login {
 	struct store *store;
 	struct hasher *hasher;
+	struct throttle *throttle;
+	struct throttle_who who;
+	int retry_after;
 	int64_t now;
 	bool verified_only;
 	struct id user;
@@ -59,16 +63,13 @@ struct login {
 	char plain[PLAIN_MAX];
 };
 
-/* The account of the e-mail, or one that nobody can sign in to: the time must not show the
+/* The account of that name, or one that nobody can sign in to: the time must not show the
  * difference. */
-static enum err find_user(const struct login *l, struct arena *a, struct user *u)
+static enum err find_user(const struct login *l, struct str name, struct arena *a, struct user *u)
 {
-	struct str fold;
-	enum err e = email_fold(str_n(l->plain, l->email), a, &fold);
+	enum err e = user_by_email(l->store, STORE_LINEAR, name, a, u, NULL);
 
-	if (e == OK)
-		e = user_by_email(l->store, STORE_LINEAR, fold, a, u, NULL);
-	if (e != E_NOT_FOUND && e != E_INVALID_FIELD)
+	if (e != E_NOT_FOUND)
 		return e;
 	*u = (struct user){ .disabled = true };
 	return OK;
@@ -104,15 +105,12 @@ static enum err refuse_second_factor(struct attempt *t, struct id user, struct a
 	return E_UNAUTHENTICATED;
 }
 
-static enum err login_work(struct attempt *t)
+static enum err prove(struct attempt *t, struct str name, struct arena *a)
 {
 	struct login *l = t->data;
 	struct user u;
-	struct arena a;
-	enum err e;
+	enum err e = find_user(l, name, a, &u);
 
-	arena_init(&a, 1 << 20);
-	e = find_user(l, &a, &u);
 	if (e == OK)
 		e = verify_password(l, u.phc);
 	if (e == OK && (u.disabled || (l->verified_only && user_awaits_link(&u)))) {
@@ -120,9 +118,43 @@ static enum err login_work(struct attempt *t)
 		e = E_UNAUTHENTICATED;
 	}
 	if (e == OK)
-		e = refuse_second_factor(t, u.id, &a);
+		e = refuse_second_factor(t, u.id, a);
 	if (e == OK)
 		l->user = u.id;
+	return e;
+}
+
+/* As a sign-in does, with the same counts: a password is guessed here as well as there. */
+static enum err try_password(struct attempt *t, struct arena *a)
+{
+	struct login *l = t->data;
+	struct throttle_try y;
+	struct fail f = { 0 };
+	enum err e = email_fold(str_n(l->plain, l->email), a, &l->who.account);
+
+	if (e == E_INVALID_FIELD)
+		l->who.account = str_n(l->plain, l->email);
+	else if (e != OK)
+		return e;
+	e = throttle_begin(l->throttle, THROTTLE_SIGNIN, &l->who, &y, &f);
+	l->retry_after = f.retry_after;
+	if (e != OK)
+		return e;
+	e = prove(t, l->who.account, a);
+	if (e != OK)
+		return throttle_settle(&y, e, NULL);
+	throttle_passed(&y);
+	return OK;
+}
+
+static enum err login_work(struct attempt *t)
+{
+	struct login *l = t->data;
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, 1 << 20);
+	e = try_password(t, &a);
 	secret_wipe(l->plain, sizeof l->plain);
 	arena_release(&a);
 	return e;
@@ -132,6 +164,7 @@ static enum err login_finish(struct attempt *t, enum err e)
 {
 	const struct login *l = t->data;
 
+	t->r->retry_after = l->retry_after;
 	if (e == OK)
 		t->who = (struct identity){ .principal = l->user, .auth_time = l->now,
 			.amr = JWT_AMR_PWD };
@@ -144,6 +177,8 @@ static enum err check_user(struct attempt *t, struct login *l)
 
 	l->store = c->store;
 	l->hasher = c->hasher;
+	l->throttle = c->throttle;
+	l->who = throttle_who(t->r, STR_NONE);
 	l->now = loop_wall(c->loop);
 	l->verified_only = c->verified_only != NULL &&
 	    atomic_load_explicit(c->verified_only, memory_order_relaxed);

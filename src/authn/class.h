@@ -65,6 +65,8 @@ enum err attempt_refuse(struct attempt *t, enum obs_auth_reason reason);
 /* Runs t->work on the control lane. E_NOT_READY, or E_OVERLOADED when too many of the class are
  * there. */
 enum err attempt_to_lane(struct attempt *t);
+/* throttle_wrong for an attempt without an account, on the worker. */
+enum err attempt_slow(struct attempt *t, enum err e);
 /* Sets r->auth from t->who. E_NOMEM. */
 enum err attempt_accept(struct attempt *t, struct principal *p);
 

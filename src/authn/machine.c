@@ -12,8 +12,8 @@ static enum err ask_finish(struct attempt *t, enum err e)
 	const struct machine *m = t->data;
 	int64_t until = m->now + CREDENTIAL_USE_NOTED_US;
 
-	if (e != OK)
-		return e;
+	if (e != OK) /* a certificate is not guessed: its authority has vouched for it */
+		return m->key.method == AUTH_CERTIFICATE ? e : attempt_slow(t, e);
 	t->who = (struct identity){ .principal = m->proof.service_account, .amr = m->amr,
 		.auth_time = m->now, .expires_at = m->proof.expires_at };
 	if (m->proof.expires_at != 0 && m->proof.expires_at < until)

@@ -1,9 +1,9 @@
 #include "front/peers.h"
 
-#include <netinet/in.h>
 #include <string.h>
 
 #include "base/heap.h"
+#include "base/network.h"
 
 #define FIRST_CAP 64
 
@@ -20,18 +20,9 @@ void peers_release(struct peers *p)
 
 static void key_of(const struct sockaddr *addr, uint64_t key[2])
 {
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-	uint8_t b[16] = { 0 };
+	struct network n = network_of(addr);
 
-	if (addr->sa_family == AF_INET6) {
-		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)addr;
-
-		memcpy(b, &v6->sin6_addr, IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) ? 16 : 8);
-	} else if (addr->sa_family == AF_INET) {
-		memcpy(b, mapped, 12);
-		memcpy(b + 12, &((const struct sockaddr_in *)addr)->sin_addr, 4);
-	}
-	memcpy(key, b, 16);
+	memcpy(key, n.b, sizeof n.b);
 }
 
 static size_t home(const struct peers *p, const uint64_t key[2])

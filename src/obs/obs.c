@@ -48,7 +48,7 @@ struct obs_worker {
 	struct log_page pages[2]; /* one is filled while the other is written */
 	unsigned filling;
 	struct loop_timer flush;
-	counter routing_miss[3], limited[8], tls[OBS_TLS__COUNT];
+	counter routing_miss[3], tls[OBS_TLS__COUNT];
 	counter *auth_failures; /* nmethods * OBS_AUTH__COUNT */
 	struct route_counters routes[];
 };
@@ -218,11 +218,6 @@ void obs_auth_failure(struct obs_worker *w, size_t method, enum obs_auth_reason 
 void obs_routing_miss(struct obs_worker *w, size_t kind)
 {
 	add(&w->routing_miss[kind], 1);
-}
-
-void obs_rate_limited(struct obs_worker *w, size_t rule)
-{
-	add(&w->limited[rule], 1);
 }
 
 void obs_tls_handshake(struct obs_worker *w, enum obs_tls_outcome outcome)

@@ -48,7 +48,6 @@ enum obs_auth_reason { OBS_AUTH_MISSING, OBS_AUTH_MALFORMED, OBS_AUTH_SIGNATURE,
 	OBS_AUTH_REVOKED, OBS_AUTH_UNKNOWN, OBS_AUTH_DISABLED, OBS_AUTH_REFUSED, OBS_AUTH__COUNT };
 void obs_auth_failure(struct obs_worker *w, size_t method, enum obs_auth_reason reason);
 void obs_routing_miss(struct obs_worker *w, size_t kind); /* 0 aggregate, 1 projection, 2 runner */
-void obs_rate_limited(struct obs_worker *w, size_t rule);
 
 enum obs_tls_outcome { OBS_TLS_FULL, OBS_TLS_RESUMED, OBS_TLS_FAILED, OBS_TLS__COUNT };
 void obs_tls_handshake(struct obs_worker *w, enum obs_tls_outcome outcome);

@@ -133,6 +133,7 @@ struct request {
 	struct trace trace;
 	struct str correlation_id;
 	int64_t deadline; /* what the caller allows: clock_mono, microseconds; 0: it did not say */
+	int retry_after; /* seconds, when the credential comes too soon (E_RATE_LIMITED) */
 	const void *roles; /* struct role_set reference of the decision; see authz */
 
 	/* ---- the way back ---- */

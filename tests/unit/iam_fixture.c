@@ -75,7 +75,7 @@ static void empty(struct store *s)
 		"DELETE FROM user", "DELETE FROM tenant", "DELETE FROM role", "DELETE FROM role_grant",
 		"DELETE FROM assignment", "DELETE FROM session", "DELETE FROM signing_key",
 		"DELETE FROM service_account", "DELETE FROM credential", "DELETE FROM change",
-		"DELETE FROM audit",
+		"DELETE FROM audit", "DELETE FROM tries", "DELETE FROM known_network",
 	};
 
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
