@@ -163,6 +163,14 @@ const struct command commands[] = {
 	{ "user", "signout", "end all sessions of a user",
 	  ARGS(OPERAND_USER("USER", TO_PATH, NULL, "id or e-mail")), CMD_DESTROYS,
 	  "DELETE", "/admin/users/{USER}/sessions", NULL, "id", rest_run },
+	{ "user", "import", "take over users of elsewhere with their password hashes; goes on where an import"
+	      " of the same file was cut off",
+	  ARGS(OPERAND("FILE", TO_COMMAND, NULL, "JSON, one object a line: email, password_hash,"
+	          " display_name, email_verified, disabled; - for stdin"),
+	      OPTION("--rejects", ARG_TEXT, "FILE", TO_COMMAND, NULL,
+	          "where lines go that are refused; FILE.rejected otherwise"),
+	      FLAG("--restart", TO_COMMAND, NULL, "begin anew instead of going on")),
+	  CMD_CHANGES, .columns = "created,unchanged,rejected,lines", .run = user_import_run },
 	{ "user", "mfa-reset", "take the second factor of a user away",
 	  ARGS(OPERAND_USER("USER", TO_PATH, NULL, "id or e-mail")), CMD_DESTROYS,
 	  "DELETE", "/admin/users/{USER}/mfa", NULL, "id", rest_run },

@@ -38,6 +38,7 @@ enum err context_list_run(struct gwctl *g, struct fail *f);
 enum err context_use_run(struct gwctl *g, struct fail *f);
 enum err context_show_run(struct gwctl *g, struct fail *f);
 enum err context_delete_run(struct gwctl *g, struct fail *f);
+enum err user_import_run(struct gwctl *g, struct fail *f);
 enum err routing_put_run(struct gwctl *g, struct fail *f);
 enum err routing_set_run(struct gwctl *g, struct fail *f);
 enum err routing_diff_run(struct gwctl *g, struct fail *f);

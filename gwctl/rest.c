@@ -27,7 +27,7 @@ enum err rest_call(struct gwctl *g, const struct client_request *q, struct clien
 	char key[ID_TEXT_LEN];
 	enum err e;
 
-	if (strcmp(q->method, "POST") == 0)
+	if (strcmp(q->method, "POST") == 0 && q->idempotency_key == NULL)
 		with_key.idempotency_key = id_text(id_new(clock_wall()), key);
 	e = client_call(g->client, &with_key, r, f);
 	if (e != OK)

@@ -15,7 +15,8 @@ struct json_t;
 
 #define REST_PATH_MAX 2048
 
-/* client_call with the id of a failed request kept for the message, and an Idempotency-Key on POST. */
+/* client_call with the id of a failed request kept for the message, and an Idempotency-Key of its own on
+ * a POST that has none. */
 enum err rest_call(struct gwctl *g, const struct client_request *q, struct client_reply *r,
     struct fail *f);
 /* GET; the caller owns *out. */

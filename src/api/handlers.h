@@ -70,6 +70,9 @@ enum err op_user_patch(struct ctl *c, struct request *r, struct fail *f);
 enum err op_user_password(struct ctl *c, struct request *r, struct fail *f);
 enum err op_user_sessions_end(struct ctl *c, struct request *r, struct fail *f);
 
+/* admin_user_import.c */
+enum err op_users_import(struct ctl *c, struct request *r, struct fail *f);
+
 /* admin_role.c */
 extern const struct resource role_rows;
 enum err op_right_list(struct ctl *c, struct request *r, struct fail *f);

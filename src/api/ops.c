@@ -177,6 +177,11 @@ const struct op ops_all[] = {
 	  CHANGE(op_user_create, user_rows), RIGHT("iam.write"), IN(scope_own_tenants), .body = BODY_JSON,
 	  .status = 201, .mutates = true, .request_schema = "UserCreate", .reply_schema = "User",
 	  .help = "Make a user" },
+	{ .name = "users.import", .method = M_POST, .path = "/admin/users:import", .on = ON_ADMIN,
+	  CONTROL(op_users_import), RIGHT("iam.write"), .body = BODY_JSON, .status = 200,
+	  .mutates = true, .request_schema = "UsersImport", .reply_schema = "ImportResults",
+	  .help = "Take over up to 500 users (ImportedUser) with their password hashes; each is answered"
+	          " on its own, in order" },
 	{ .name = "users.get", .method = M_GET, .path = "/admin/users/{id}", .on = ON_ADMIN,
 	  GET(user_rows), RIGHT("iam.read"), IN(scope_user_read), .status = 200,
 	  .reply_schema = "User", .help = "One user" },

@@ -47,6 +47,10 @@ const struct schema schemas_all[] = {
 	TAKES("UserCreate", body_user_create),
 	TAKES("UserPatch", body_user_patch),
 	TAKES("UserPassword", body_user_password),
+	TAKES("UsersImport", body_users_import),
+	TAKES("ImportedUser", body_imported_user),
+	ANSWER("ImportResults", "results:[ImportResult]"),
+	ANSWER("ImportResult", "status:integer id:uuid! code:string! error:string!"),
 	ANSWER("User", "id:uuid email:string display_name:string? email_verified:boolean"
 	    " disabled:boolean has_password:boolean created_at:time updated_at:time etag:string"),
 	LIST("UserList"),

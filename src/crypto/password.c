@@ -155,14 +155,19 @@ static bool parse_scrypt_phc(struct str s, struct parsed *h)
 	    salt_and_hash(s, h) && scrypt_bounded(h);
 }
 
-/* libscrypt's own: NNrrpp (hexadecimal)$salt$hash */
-static bool parse_scrypt_s1(struct str s, struct parsed *h)
+/* ln, r and p as one hexadecimal number, NNrrpp: libscrypt's $s1$ has all six digits, the older $s0$
+ * no leading zeros. */
+static bool parse_scrypt_hex(struct str s, struct parsed *h)
 {
-	struct str p = str_cut(s, '$', &s);
+	struct str digits = str_cut(s, '$', &s);
+	char six[6] = "000000";
 	uint8_t b[3];
 
 	h->kind = SCRYPT;
-	if (p.n != 6 || !hex_decode(p, b))
+	if (digits.n == 0 || digits.n > sizeof six)
+		return false;
+	memcpy(six + sizeof six - digits.n, digits.p, digits.n);
+	if (!hex_decode(str_n(six, sizeof six), b))
 		return false;
 	h->ln = b[0];
 	h->r = b[1];
@@ -181,7 +186,8 @@ static bool parse(struct str phc, struct parsed *h)
 		{ STR("$argon2i$"), parse_argon2, Argon2_i },
 		{ STR("$argon2d$"), parse_argon2, Argon2_d },
 		{ STR("$scrypt$"), parse_scrypt_phc, 0 },
-		{ STR("$s1$"), parse_scrypt_s1, 0 },
+		{ STR("$s1$"), parse_scrypt_hex, 0 },
+		{ STR("$s0$"), parse_scrypt_hex, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
@@ -250,6 +256,29 @@ enum err password_verify(struct str password, struct str phc, const struct passw
 	secret_wipe(out, sizeof out);
 	secret_wipe(&h, sizeof h);
 	return e;
+}
+
+/* Memory in KiB, and that times what it is gone through. */
+static void cost_of(const struct parsed *h, uint64_t *memory, uint64_t *work)
+{
+	*memory = h->kind == ARGON2 ? h->p.memory_kib : (UINT64_C(128) * h->r << h->ln) >> 10;
+	*work = *memory * (h->kind == ARGON2 ? h->p.iterations : h->lanes);
+}
+
+enum err password_hash_check(struct str phc, struct fail *f)
+{
+	uint64_t memory, work;
+	struct parsed h;
+
+	if (!parse(phc, &h) || h.hash_len < 16)
+		return fail_set(f, E_INVALID_FIELD, "must be an Argon2 or scrypt hash ($argon2id$, $argon2i$, "
+		    "$argon2d$, $scrypt$, $s1$, $s0$) with sane parameters");
+	cost_of(&h, &memory, &work);
+	secret_wipe(&h, sizeof h);
+	if (memory > PASSWORD_IMPORT_MIB << 10 || work > PASSWORD_IMPORT_WORK_MIB << 10)
+		return fail_set(f, E_INVALID_FIELD, "must take at most %d MiB of memory, and %d MiB times "
+		    "passes or parallelism", PASSWORD_IMPORT_MIB, PASSWORD_IMPORT_WORK_MIB);
+	return OK;
 }
 
 enum err password_verify_dummy(struct str password, const struct password_params *p)

@@ -1,5 +1,5 @@
 /* Password hashing: Argon2id as PHC strings ($argon2id$v=19$m=19456,t=2,p=1$salt$hash); scrypt
- * ($scrypt$ln=..,r=..,p=..$..$.. and libscrypt's $s1$ form) only to verify imported hashes.
+ * ($scrypt$ln=..,r=..,p=..$..$.., libscrypt's $s1$ and the older $s0$) only to verify imported hashes.
  * Slow on purpose: control lane only, behind the hashing semaphore. Thread-safe. */
 #ifndef CRYPTO_PASSWORD_H
 #define CRYPTO_PASSWORD_H
@@ -26,6 +26,12 @@ enum err password_hash(struct str password, const struct password_params *p,
  * 4 GiB or 64 passes are refused. */
 enum err password_verify(struct str password, struct str phc, const struct password_params *want,
     bool *weaker);
+/* What a hash of elsewhere may cost whoever signs in with it: anybody can make us pay it. */
+#define PASSWORD_IMPORT_MIB 256       /* memory */
+#define PASSWORD_IMPORT_WORK_MIB 1024 /* memory times passes (Argon2) or parallelism (scrypt) */
+/* Whether a hash of elsewhere can be taken over: one of the forms above, 16 bytes of hash or more, and
+ * no dearer than that. E_INVALID_FIELD with why, for people. */
+enum err password_hash_check(struct str phc, struct fail *f);
 /* Spends the time of a verification and fails: for accounts that do not exist. */
 enum err password_verify_dummy(struct str password, const struct password_params *p);
 /* NFC (Unicode) of the password into out; E_WEAK_PASSWORD when it is not UTF-8 or, in characters

@@ -243,6 +243,46 @@ static void what_is_not_utf8_is_refused(void **state)
 	buf_release(&b);
 }
 
+#define SALT16 "c2l4dGVlbiBieXRlcyBvaw"
+#define HASH32 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+static void what_may_be_imported(void **state)
+{
+	static const struct {
+		bool may;
+		const char *phc;
+	} rows[] = {
+		{ true, "$argon2id$v=19$m=19456,t=2,p=1$" SALT16 "$" HASH32 },
+		{ true, "$argon2i$m=4096,t=3,p=1$" SALT16 "$" HASH32 },
+		{ true, "$argon2id$v=19$m=262144,t=4,p=4$" SALT16 "$" HASH32 },
+		{ false, "$argon2id$v=19$m=262144,t=5,p=4$" SALT16 "$" HASH32 },
+		{ false, "$argon2id$v=19$m=262145,t=1,p=1$" SALT16 "$" HASH32 },
+		{ false, "$argon2id$v=19$m=4194304,t=1,p=1$" SALT16 "$" HASH32 },
+		{ false, "$argon2id$v=19$m=19456,t=2,p=1$" SALT16 "$AAAAAAAA" }, /* six bytes can be guessed */
+		{ true, "$scrypt$ln=18,r=8,p=1$" SALT16 "$" HASH32 },
+		{ true, "$scrypt$ln=14,r=8,p=16$" SALT16 "$" HASH32 },
+		{ false, "$scrypt$ln=19,r=8,p=1$" SALT16 "$" HASH32 },
+		{ false, "$scrypt$ln=18,r=8,p=5$" SALT16 "$" HASH32 },
+		{ true, "$s1$0e0801$" SALT16 "==$" HASH32 "=" },
+		{ true, "$s0$e0801$" SALT16 "==$" HASH32 "=" },
+		{ false, "$s0$$" SALT16 "==$" HASH32 "=" },
+		{ false, "$s0$0e08010$" SALT16 "==$" HASH32 "=" },
+		{ false, "$s1$ff0801$" SALT16 "==$" HASH32 "=" },
+		{ false, "$2b$12$abcdefghijklmnopqrstuv" },
+		{ false, "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct fail f = { 0 };
+
+		print_message("%s\n", rows[i].phc);
+		assert_int_equal(password_hash_check(str_c(rows[i].phc), &f),
+		    rows[i].may ? OK : E_INVALID_FIELD);
+		assert_int_equal(f.text[0] == '\0', rows[i].may);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +296,7 @@ int main(void)
 		cmocka_unit_test(composed_and_decomposed_are_one),
 		cmocka_unit_test(length_is_in_characters_after_normalisation),
 		cmocka_unit_test(what_is_not_utf8_is_refused),
+		cmocka_unit_test(what_may_be_imported),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
