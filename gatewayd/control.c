@@ -30,6 +30,7 @@
 #include "request/op.h"
 #include "request/request.h"
 #include "rotation.h"
+#include "routing/compactor.h"
 #include "routing/source.h"
 #include "routing/table.h"
 #include "store/change.h"
@@ -55,6 +56,7 @@ struct control {
 	struct obs *obs;
 	struct obs_route *routes_table;
 	struct route_source *source;
+	struct route_compactor *compactor; /* NULL: routing is not in the store */
 	struct feed *feed;
 	struct post post;
 	struct nodes nodes;
@@ -156,7 +158,7 @@ struct wanted {
 /* A document that can't be used leaves the last good one in force; without one it is an error. */
 static enum err load_routes(struct control *c, struct worker_snapshots *s, struct fail *f)
 {
-	enum err e = route_source_load(c->source, &s->routes, f);
+	enum err e = route_source_load(c->source, c->routes, &s->routes, f);
 
 	if (e != E_ROUTING_INVALID || c->routes == NULL)
 		return e;
@@ -232,6 +234,8 @@ static void publish(struct control *c, const struct wanted *want, const struct c
 	if (load_until_done(c, want, &s)) {
 		adopt(c, &s);
 		workers_apply(c->workers, c->nworkers, changes, n, flush, seq, &s);
+		if (s.routes != NULL && c->compactor != NULL)
+			route_compactor_offer(c->compactor, s.routes);
 	}
 	let_go(&s);
 	pthread_mutex_unlock(&c->publish_mu);
@@ -276,6 +280,16 @@ static void routing_changed(void *ctx)
 	fail_clear(&f);
 }
 
+static enum err compactor_start(struct control *c, struct fail *f)
+{
+	if (!route_source_is_store(c->source))
+		return OK;
+	if (route_compactor_new(c->store, &c->compactor) != OK)
+		return fail_set(f, E_NOMEM, "no thread for the routing documents");
+	route_compactor_offer(c->compactor, c->routes); /* what a crash has left undone */
+	return OK;
+}
+
 enum err control_feed_start(struct control *c, struct worker *const *w, size_t n, struct fail *f)
 {
 	struct feed_config fc = { .nats_url = c->config->nats_url, .replica = c->ctl.replica,
@@ -285,7 +299,9 @@ enum err control_feed_start(struct control *c, struct worker *const *w, size_t n
 
 	c->workers = w;
 	c->nworkers = n;
-	e = feed_start(&c->feed, c->store, &fc, &h, f);
+	e = compactor_start(c, f);
+	if (e == OK)
+		e = feed_start(&c->feed, c->store, &fc, &h, f);
 	c->ctl.feed = c->feed;
 	if (e == OK && route_source_watch(c->source, routing_changed, c) != OK)
 		e = fail_set(f, E_NOMEM, "no thread for the routing source");
@@ -352,7 +368,7 @@ static enum err reload_routing(struct ctl *ctl, struct fail *f)
 	if (route_source_is_store(c->source))
 		return feed_sync(c->feed, 5 * CLOCK_SEC);
 	pthread_mutex_lock(&c->publish_mu);
-	e = route_source_load(c->source, &s.routes, f);
+	e = route_source_load(c->source, c->routes, &s.routes, f);
 	if (e == OK)
 		hand_out(c, &s);
 	let_go(&s);
@@ -668,6 +684,7 @@ void control_free(struct control *c)
 	throttle_free(c->throttle);
 	hasher_free(c->hasher);
 	nodes_close(&c->nodes);
+	route_compactor_free(c->compactor);
 	route_source_free(c->source);
 	keyring_unref(c->keys);
 	role_set_unref(c->roles);

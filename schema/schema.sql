@@ -188,6 +188,13 @@ CREATE TABLE routing_revision (
 	author BLOB,            -- principal; NULL: the command line
 	note TEXT,
 	at INTEGER NOT NULL
+, patch INTEGER NOT NULL DEFAULT 0 CHECK (patch IN (0, 1))) STRICT;
+
+CREATE INDEX routing_revision_whole ON routing_revision (revision) WHERE patch = 0;
+
+CREATE TABLE routing_snapshot (
+	revision INTEGER PRIMARY KEY,
+	document TEXT NOT NULL -- JSON, as validated
 ) STRICT;
 
 CREATE TABLE schema_migrations (

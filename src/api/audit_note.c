@@ -92,7 +92,9 @@ void audit_describe(struct request *r, enum err outcome, struct audit_record *ou
 	*out = (struct audit_record){ .at = clock_wall(), .before = r->audit_before };
 	add_actor(r, out);
 	add_request(r, out);
-	if (outcome == OK && r->op->lane == LANE_CONTROL && r->reply.buf.n > 0)
+	if (outcome == OK && r->audit_after.p != NULL)
+		out->after = r->audit_after;
+	else if (outcome == OK && r->op->lane == LANE_CONTROL && r->reply.buf.n > 0)
 		out->after = audit_json(buf_str(&r->reply.buf), &r->arena);
 	out->target = target_of(r, out->after);
 	out->tenant = tenant_of(r, out);

@@ -213,21 +213,6 @@ static bool has_secret(const struct body_field *fields)
 	return false;
 }
 
-static void unref(void *root)
-{
-	json_decref(root);
-}
-
-enum err body_document(struct request *r, json_t **root, struct fail *f)
-{
-	enum err e = r->body.n > 0 ? parse(buf_str(&r->body), root, f) :
-	    fail_set(f, E_BAD_JSON, "line 1 column 1: the body is empty");
-
-	if (e == OK && request_on_finish(r, unref, *root) != OK)
-		e = fail_code(f, E_NOMEM);
-	return e;
-}
-
 enum err body_read(struct request *r, const struct body_field *fields, void *out, size_t size,
     struct fail *f)
 {

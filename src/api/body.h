@@ -72,9 +72,6 @@ enum err body_object(struct json_t *object, const struct body_field *fields, con
     void *out, size_t size, struct fail *f);
 /* For operations whose body has no members: empty, or an empty object. */
 enum err body_none(struct request *r, struct fail *f);
-/* The body as it is, for documents whose form others know. An empty one is E_BAD_JSON. *root is borrowed
- * from the request. */
-enum err body_document(struct request *r, struct json_t **root, struct fail *f);
 /* E_INVALID_FIELD with the field's name and why. */
 enum err body_invalid(struct fail *f, const char *field, const char *why);
 

@@ -148,7 +148,7 @@ struct request {
 	void *step_data; /* of the step that suspended it */
 	const struct request_stream *stream; /* NULL: one message each way */
 	const struct idempotency *idempotency; /* api/idempotency.h; NULL: no key was given */
-	struct str audit_before; /* api/audit_note.h */
+	struct str audit_before, audit_after; /* api/audit_note.h; after: instead of the answer */
 	bool audited; /* its record is in the store */
 
 	/* ---- for the access log ---- */

@@ -2,14 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/heap.h"
@@ -18,7 +16,6 @@
 #include "routing/store_source.h"
 #include "routing/table.h"
 
-#define DOCUMENT_MAX (64u << 20)
 #define LOOK_US (500 * CLOCK_MS)
 #define CONNECT_US (10 * CLOCK_SEC) /* for NATS at start */
 
@@ -94,19 +91,16 @@ static void set_seen(struct route_source *src, const struct version *v)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* place: for the message. */
-static enum err build(const char *place, struct str text, struct route_table **out, struct fail *f)
+/* place: for the message. The text is used up. */
+static enum err build(const char *place, struct buf *text, struct route_table **out, struct fail *f)
 {
-	json_error_t at;
-	json_t *doc = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &at);
-	enum err e;
+	enum err e = route_table_read(text->p, text->n, out, f);
 
-	if (doc == NULL)
-		return fail_set(f, E_ROUTING_INVALID, "%s: line %d, column %d: %s", place, at.line,
-		    at.column, at.text);
-	e = route_table_new(doc, out, f);
-	json_decref(doc);
-	return e != OK ? fail_wrap(f, "%s", place) : OK;
+	if (e == OK || f == NULL)
+		return e == E_BAD_JSON ? E_ROUTING_INVALID : e;
+	if (e == E_BAD_JSON)
+		f->err = E_ROUTING_INVALID;
+	return fail_wrap(f, "%s", place);
 }
 
 static struct version version_of(const struct stat *st)
@@ -154,33 +148,15 @@ static enum err load_file(struct route_source *src, struct route_table **out, st
 	set_seen(src, &v);
 	if (fd < 0)
 		return fail_set(f, E_ROUTING_INVALID, "%s: %s", src->path, strerror(errno));
-	buf_init(&text, DOCUMENT_MAX);
+	buf_init(&text, ROUTE_DOCUMENT_MAX);
 	e = read_all(fd, &text);
 	if (e == OK)
-		e = build(src->path, buf_str(&text), out, f);
+		e = build(src->path, &text, out, f);
 	else
 		fail_set(f, E_ROUTING_INVALID, "%s: %s", src->path,
 		    e == E_LIMIT ? "it is larger than 64 MiB" : strerror(errno));
 	close(fd);
 	buf_release(&text);
-	return e;
-}
-
-static enum err load_store(struct store *s, struct route_table **out, struct fail *f)
-{
-	struct route_revision r;
-	struct arena a;
-	enum err e;
-
-	arena_init(&a, DOCUMENT_MAX);
-	e = route_revision_get(s, 0, &a, &r, f);
-	if (e == E_NOT_FOUND) {
-		fail_clear(f);
-		e = route_table_empty(out);
-	} else if (e == OK) {
-		e = build("the store", r.document, out, f);
-	}
-	arena_release(&a);
 	return e;
 }
 
@@ -222,12 +198,12 @@ static enum err load_nats(struct route_source *src, struct route_table **out, st
 
 	if (!had && !nats_source_wait(src->nats, CONNECT_US))
 		return fail_set(f, E_STORE_UNAVAILABLE, "the routing source: NATS does not answer");
-	buf_init(&text, DOCUMENT_MAX);
+	buf_init(&text, ROUTE_DOCUMENT_MAX);
 	e = nats_source_get(src->nats, &v.value, &text, f);
 	if (e == OK || e == E_NOT_FOUND)
 		set_seen(src, &v);
 	if (e == OK)
-		e = build("NATS", buf_str(&text), out, f);
+		e = build("NATS", &text, out, f);
 	if (e == OK)
 		e = refuse_older(src, out, f);
 	if (e == E_NOT_FOUND && !had) {
@@ -238,11 +214,13 @@ static enum err load_nats(struct route_source *src, struct route_table **out, st
 	return e;
 }
 
-enum err route_source_load(struct route_source *src, struct route_table **out, struct fail *f)
+enum err route_source_load(struct route_source *src, struct route_table *have,
+    struct route_table **out, struct fail *f)
 {
 	if (src->nats != NULL)
 		return load_nats(src, out, f);
-	return src->path != NULL ? load_file(src, out, f) : load_store(src->store, out, f);
+	return src->path != NULL ? load_file(src, out, f)
+	    : route_revision_follow(src->store, have, out, f);
 }
 
 /* ---- watching -------------------------------------------------------------------------------- */

@@ -26,11 +26,13 @@ enum err route_source_new(struct store *s, const char *spec, const char *nats_ur
 void route_source_free(struct route_source *src);
 /* False: the store's revisions are not in force and PUT is refused. */
 bool route_source_is_store(const struct route_source *src);
-/* The document as it is now, as a table. Nothing put yet in store or bucket: an empty table, the
- * first time. A bad document is E_ROUTING_INVALID with its faults. From a bucket a revision below
+/* The document as it is now, as a table. `have` is the one in force, or NULL: the store is asked for
+ * what has changed since, and gives the same table (as a reference) when nothing has. Nothing put yet in
+ * store or bucket: an empty table, the first time. A bad document is E_ROUTING_INVALID with its faults. From a bucket a revision below
  * one that was loaded before is refused too: a crashed NATS server may have lost an acknowledged
  * put. */
-enum err route_source_load(struct route_source *src, struct route_table **out, struct fail *f);
+enum err route_source_load(struct route_source *src, struct route_table *have,
+    struct route_table **out, struct fail *f);
 
 /* Calls changed(ctx), on a thread of its own, whenever file or bucket are not as they were at the
  * last load, once for each change. Nothing for the store. */

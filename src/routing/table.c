@@ -1,64 +1,39 @@
 #include "routing/table.h"
 
-#include <jansson.h>
+#include <endian.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/heap.h"
 #include "base/jsonw.h"
-#include "base/siphash.h"
-#include "routing/faults.h"
-#include "routing/url.h"
+#include "routing/document.h"
+#include "routing/placements.h"
+#include "routing/shard_set.h"
 
-#define NAME_MAX_LEN 64
-#define WEIGHT_MAX 100
-#define SHARDS_MAX (1u << 26)
-#define TEXT_MAX (512u << 20)
-
-/* Where a tenant lives: 8 bytes, so that the table of 100,000 tenants stays in the cache. */
-struct placement {
-	uint32_t off; /* of the tenant's name in `text` */
-	uint32_t len : 6, shard : 26;
-};
-
-/* A frozen hash table: placements lie in the order of their bucket, and start[b] is the first of
- * bucket b. */
-struct kind {
-	struct route_shard *shards; /* sorted by name */
-	size_t nshards;
-	struct route_endpoint *endpoints; /* of all shards */
-	struct placement *placements;
-	uint32_t *start; /* mask + 2 entries */
-	size_t nplacements, mask;
-	const struct route_shard *fallback; /* placement of "*" */
-};
+#define NAME_SHOWN 64
 
 struct route_table {
 	atomic_int refs;
 	int64_t revision;
-	struct siphash_key key;
-	char *text; /* all strings, each with a NUL */
-	size_t used, cap;
-	struct kind kind[ROUTE__KINDS];
+	struct route_origin origin;
+	struct route_part part[ROUTE__KINDS];
 };
 
-static const struct {
-	const char *name, *placement, *shards;
-} names[ROUTE__KINDS] = {
-	[ROUTE_AGGREGATE] = { "aggregate", "aggregate_placement", "aggregate_shards" },
-	[ROUTE_PROJECTION] = { "projection", "projection_placement", "projection_shards" },
-	[ROUTE_RUNNER] = { "runner", "runner_placement", "runner_shards" },
+static const char *const names[ROUTE__KINDS] = {
+	[ROUTE_AGGREGATE] = "aggregate",
+	[ROUTE_PROJECTION] = "projection",
+	[ROUTE_RUNNER] = "runner",
 };
 
 const char *route_kind_name(enum route_kind k)
 {
-	return names[k].name;
+	return names[k];
 }
 
 bool route_kind_parse(struct str s, enum route_kind *out)
 {
 	for (int k = 0; k < ROUTE__KINDS; k++)
-		if (str_eqc(s, names[k].name)) {
+		if (str_eqc(s, names[k])) {
 			*out = (enum route_kind)k;
 			return true;
 		}
@@ -67,350 +42,178 @@ bool route_kind_parse(struct str s, enum route_kind *out)
 
 /* ---- building ------------------------------------------------------------------------------- */
 
+static const struct route_part nothing = { .fallback = SHARD_NONE };
+
 struct build {
-	struct route_table *t;
-	struct faults faults;
+	struct route_doc *doc;
+	const struct route_part *base; /* of this kind */
+	struct route_part *part;
 	enum route_kind k;
+	struct fail *f;
 };
 
-/* An upper bound of the bytes that the strings of v take, each with its NUL. */
-static size_t text_bytes(const json_t *v)
+static enum err twice(struct build *b, const char *section)
 {
-	size_t n = 0, i;
-	const char *key;
-	json_t *m;
+	return fail_set(b->f, E_BAD_JSON, "a member of %s is there twice", section);
+}
 
-	if (json_is_string(v))
-		return json_string_length(v) + 1;
-	json_array_foreach((json_t *)v, i, m)
-		n += text_bytes(m);
-	json_object_foreach((json_t *)v, key, m)
-		n += strlen(key) + 1 + text_bytes(m);
+static void fault_unknown(struct build *b, struct str tenant, struct str shard)
+{
+	const char *name = arena_strz(&b->doc->arena, tenant);
+	int shown = (int)(shard.n < NAME_SHOWN ? shard.n : NAME_SHOWN);
+
+	faults_add(&b->doc->faults, AT_NAME(route_placement_section(b->k), name != NULL ? name : ""),
+	    "unknown shard \"%.*s\"", shown, shard.p);
+}
+
+static enum err build_shards(struct build *b)
+{
+	struct route_doc_kind *k = &b->doc->kind[b->k];
+
+	if (!shard_edits_sort(k->shards, k->nshards))
+		return twice(b, route_shards_section(b->k));
+	return shard_set_apply(b->base->shards, b->k, !b->doc->patch || k->clear_shards, k->shards,
+	    k->nshards, &b->part->shards);
+}
+
+/* The number of the shard that a placement names. Neighbours often name the same one. */
+static uint32_t shard_of(struct build *b, const struct route_doc_placement *p, uint32_t last)
+{
+	const struct route_shard *s = shard_set_at(b->part->shards, last);
+
+	if (p->shard.p == NULL)
+		return SHARD_NONE;
+	if (s != NULL && str_eq(s->name, p->shard))
+		return last;
+	last = shard_set_find(b->part->shards, p->shard);
+	if (last == SHARD_NONE)
+		fault_unknown(b, p->tenant, p->shard);
+	return last;
+}
+
+/* The document's placements as changes of the map; "*" is set apart. Returns how many. */
+static size_t changes_of(struct build *b, struct placement *v)
+{
+	const struct route_doc_kind *k = &b->doc->kind[b->k];
+	uint32_t shard = SHARD_NONE;
+	size_t n = 0;
+
+	for (size_t i = 0; i < k->nplacements; i++) {
+		const struct route_doc_placement *p = &k->placements[i];
+
+		shard = shard_of(b, p, shard);
+		if (str_eqc(p->tenant, "*"))
+			b->part->fallback = shard;
+		else
+			v[n++] = (struct placement){ p->tenant, placements_hash(p->tenant), shard };
+	}
 	return n;
 }
 
-static struct str keep(struct route_table *t, const char *z)
+static enum err build_placements(struct build *b)
 {
-	struct str s = { t->text + t->used, strlen(z) };
+	const struct route_doc_kind *k = &b->doc->kind[b->k];
+	bool fresh = !b->doc->patch || k->clear_placements;
+	struct placement *v = heap_alloc(k->nplacements * sizeof *v);
+	enum err e = OK;
+	size_t n;
 
-	memcpy(t->text + t->used, z, s.n + 1);
-	t->used += s.n + 1;
-	return s;
-}
-
-static bool shard_name_ok(const char *z)
-{
-	size_t n = strlen(z);
-
-	if (n == 0 || n > NAME_MAX_LEN)
-		return false;
-	for (; *z != '\0'; z++)
-		if (*z <= ' ' || *z > '~' || *z == '"' || *z == '\\')
-			return false;
-	return true;
-}
-
-/* The string member, NULL with a fault when it has another type, NULL without when it is absent. */
-static const char *member_text(struct build *b, const json_t *o, struct fault_at at,
-    const char *member)
-{
-	const json_t *v = json_object_get(o, member);
-
-	at.member = member;
-	if (v != NULL && !json_is_string(v))
-		faults_add(&b->faults, at, "it must be a string");
-	return json_string_value(v);
-}
-
-static void set_url(struct build *b, struct fault_at at, const char *url, struct route_endpoint *e)
-{
-	const char *bad;
-
-	e->url = keep(b->t, url);
-	bad = route_url_parse(e->url, e);
-	if (bad != NULL)
-		faults_add(&b->faults, at, "bad URL: %s", bad);
-}
-
-static void set_admin(struct build *b, struct fault_at at, const char *url,
-    struct route_endpoint *e)
-{
-	struct route_endpoint probe = { 0 };
-	const char *bad;
-
-	e->admin = keep(b->t, url);
-	bad = route_url_parse(e->admin, &probe);
-	if (bad != NULL)
-		faults_add(&b->faults, at, "bad URL: %s", bad);
-	else if (probe.scheme != SCHEME_HTTP && probe.scheme != SCHEME_HTTPS)
-		faults_add(&b->faults, at, "bad URL: the scheme of an admin URL must be http or https");
-}
-
-static void set_weight(struct build *b, struct fault_at at, const json_t *w,
-    struct route_endpoint *e)
-{
-	if (!json_is_integer(w) || json_integer_value(w) < 1 || json_integer_value(w) > WEIGHT_MAX)
-		faults_add(&b->faults, at, "it must be a whole number from 1 to %d", WEIGHT_MAX);
-	else
-		e->weight = (unsigned)json_integer_value(w);
-}
-
-static void unknown_members(struct build *b, const json_t *o, struct fault_at at)
-{
-	const char *key;
-	json_t *v;
-
-	json_object_foreach((json_t *)o, key, v)
-		if (strcmp(key, "url") != 0 && strcmp(key, "admin") != 0 && strcmp(key, "weight") != 0) {
-			at.member = key;
-			faults_add(&b->faults, at, "unknown key; known are url, admin, weight");
-		}
-}
-
-static void build_endpoint(struct build *b, struct fault_at at, const json_t *v,
-    struct route_endpoint *e)
-{
-	const char *url = json_string_value(v), *admin = NULL;
-	const json_t *weight;
-
-	*e = (struct route_endpoint){ .weight = 1 };
-	if (json_is_object(v)) {
-		unknown_members(b, v, at);
-		if (json_object_get(v, "url") == NULL)
-			faults_add(&b->faults, at, "the key url is missing");
-		url = member_text(b, v, at, "url");
-		admin = member_text(b, v, at, "admin");
-		weight = json_object_get(v, "weight");
-		at.member = "weight";
-		if (weight != NULL)
-			set_weight(b, at, weight, e);
-	} else if (url == NULL) {
-		faults_add(&b->faults, at, "an endpoint must be a URL or an object with url");
-	}
-	at.member = json_is_object(v) ? "url" : NULL;
-	if (url != NULL)
-		set_url(b, at, url, e);
-	at.member = "admin";
-	if (admin != NULL)
-		set_admin(b, at, admin, e);
-	else
-		e->admin = e->url;
-}
-
-static void build_shard(struct build *b, const char *name, const json_t *list,
-    struct route_shard *s, struct route_endpoint *endpoints)
-{
-	const char *section = names[b->k].shards;
-
-	*s = (struct route_shard){ .kind = b->k, .name = keep(b->t, name), .endpoints = endpoints,
-		.n = json_array_size(list) };
-	if (!shard_name_ok(name))
-		faults_add(&b->faults, AT_NAME(section, name),
-		    "a shard's name must be 1 to %d visible ASCII characters without \" and \\", NAME_MAX_LEN);
-	if (!json_is_array(list) || s->n == 0)
-		faults_add(&b->faults, AT_NAME(section, name),
-		    "a shard must be a list of at least one endpoint");
-	for (size_t i = 0; i < s->n; i++)
-		build_endpoint(b, (struct fault_at){ section, name, (int)i, NULL },
-		    json_array_get(list, i), &endpoints[i]);
-}
-
-static int by_name(const void *a, const void *b)
-{
-	const struct route_shard *x = a, *y = b;
-
-	return strcmp(x->name.p, y->name.p);
-}
-
-/* The member when it is an object, NULL when it is absent or, with a fault, something else. */
-static json_t *section(struct build *b, const json_t *doc, const char *name)
-{
-	json_t *v = json_object_get(doc, name);
-
-	if (v == NULL || json_is_object(v))
-		return v;
-	faults_add(&b->faults, AT_SECTION(name), "it must be an object");
-	return NULL;
-}
-
-static enum err build_shards(struct build *b, const json_t *doc)
-{
-	struct kind *k = &b->t->kind[b->k];
-	json_t *shards = section(b, doc, names[b->k].shards), *list;
-	size_t endpoints = 0;
-	const char *name;
-
-	k->nshards = json_object_size(shards);
-	if (k->nshards == 0)
-		return OK;
-	if (k->nshards > SHARDS_MAX)
-		return E_LIMIT;
-	json_object_foreach(shards, name, list)
-		endpoints += json_array_size(list);
-	k->shards = heap_alloc(k->nshards * sizeof *k->shards);
-	k->endpoints = heap_alloc((endpoints + 1) * sizeof *k->endpoints);
-	if (k->shards == NULL || k->endpoints == NULL)
+	if (v == NULL)
 		return E_NOMEM;
-	endpoints = 0;
-	k->nshards = 0;
-	json_object_foreach(shards, name, list) {
-		build_shard(b, name, list, &k->shards[k->nshards++], k->endpoints + endpoints);
-		endpoints += json_array_size(list);
-	}
-	qsort(k->shards, k->nshards, sizeof *k->shards, by_name);
-	return OK;
-}
-
-/* The shard of a placement's value, or NULL with a fault. */
-static struct route_shard *placed_on(struct build *b, const char *tenant, const json_t *v)
-{
-	struct kind *k = &b->t->kind[b->k];
-	struct fault_at at = AT_NAME(names[b->k].placement, tenant);
-	struct route_shard want = { .name = str_c(json_string_value(v)) }, *s = NULL;
-
-	if (!str_tenant(str_c(tenant)) && strcmp(tenant, "*") != 0)
-		faults_add(&b->faults, at, "a tenant must match [a-z0-9][a-z0-9-]{0,62} or be *");
-	if (want.name.p == NULL) {
-		faults_add(&b->faults, at, "it must be the name of a shard");
-		return NULL;
-	}
-	if (k->nshards > 0)
-		s = bsearch(&want, k->shards, k->nshards, sizeof *k->shards, by_name);
-	if (s == NULL)
-		faults_add(&b->faults, at, "unknown shard \"%.*s\"", NAME_MAX_LEN, want.name.p);
-	return s;
-}
-
-static size_t bucket(const struct route_table *t, const struct kind *k, struct str tenant)
-{
-	return siphash(&t->key, tenant) & k->mask;
-}
-
-static struct str placement_tenant(const struct route_table *t, const struct placement *p)
-{
-	return str_n(t->text + p->off, p->len);
-}
-
-/* Counting sort of `in` by bucket: start[b] counts, then is the end of b, then its beginning. */
-static void freeze(struct route_table *t, struct kind *k, const struct placement *in)
-{
-	for (size_t i = 0; i < k->nplacements; i++)
-		k->start[bucket(t, k, placement_tenant(t, &in[i]))]++;
-	for (size_t b = 1; b <= k->mask + 1; b++)
-		k->start[b] += k->start[b - 1];
-	for (size_t i = k->nplacements; i-- > 0;)
-		k->placements[--k->start[bucket(t, k, placement_tenant(t, &in[i]))]] = in[i];
-}
-
-static enum err build_index(struct route_table *t, struct kind *k, struct placement *in)
-{
-	k->mask = 0;
-	while (k->mask + 1 < k->nplacements)
-		k->mask = k->mask * 2 + 1;
-	k->start = heap_zalloc((k->mask + 2) * sizeof *k->start);
-	k->placements = heap_alloc((k->nplacements + 1) * sizeof *k->placements);
-	if (k->start == NULL || k->placements == NULL)
-		return E_NOMEM;
-	freeze(t, k, in);
-	return OK;
-}
-
-static enum err build_placements(struct build *b, const json_t *doc)
-{
-	struct kind *k = &b->t->kind[b->k];
-	json_t *all = section(b, doc, names[b->k].placement), *v;
-	struct placement *in;
-	const char *tenant;
-	enum err e;
-
-	in = heap_alloc((json_object_size(all) + 1) * sizeof *in);
-	if (in == NULL)
-		return E_NOMEM;
-	json_object_foreach(all, tenant, v) {
-		struct route_shard *s = placed_on(b, tenant, v);
-
-		if (s == NULL || b->faults.n > 0)
-			continue;
-		if (strcmp(tenant, "*") == 0) {
-			k->fallback = s;
-			continue;
-		}
-		in[k->nplacements++] = (struct placement){ .off = (uint32_t)b->t->used,
-			.len = strlen(tenant) & 63, .shard = (uint32_t)(s - k->shards) & (SHARDS_MAX - 1) };
-		keep(b->t, tenant);
-	}
-	e = b->faults.n == 0 ? build_index(b->t, k, in) : OK;
-	heap_free(in);
+	if (!fresh)
+		b->part->fallback = b->base->fallback;
+	n = changes_of(b, v);
+	if (b->doc->faults.n == 0 && !placements_sort(v, n))
+		e = twice(b, route_placement_section(b->k));
+	else if (b->doc->faults.n == 0)
+		e = placements_apply(fresh ? NULL : b->base->placements, v, n, &b->part->placements);
+	heap_free(v);
 	return e;
 }
 
-static bool key_known(const char *key)
+static void check_placed(void *arg, struct str tenant, uint32_t shard)
 {
-	if (strcmp(key, "revision") == 0)
-		return true;
-	for (int k = 0; k < ROUTE__KINDS; k++)
-		if (strcmp(key, names[k].placement) == 0 || strcmp(key, names[k].shards) == 0)
-			return true;
-	return false;
+	struct build *b = arg;
+
+	if (shard_set_at(b->part->shards, shard) == NULL)
+		fault_unknown(b, tenant, shard_set_at(b->base->shards, shard)->name);
 }
 
-static void build_head(struct build *b, const json_t *doc)
+/* A patch that takes a shard away must not leave a tenant on it. */
+static void check_orphans(struct build *b)
 {
-	const json_t *revision = json_object_get(doc, "revision");
-	const char *key;
-	json_t *v;
+	const struct route_doc_kind *k = &b->doc->kind[b->k];
+	bool some = k->clear_shards;
 
-	json_object_foreach((json_t *)doc, key, v)
-		if (!key_known(key))
-			faults_add(&b->faults, AT_SECTION(key), "unknown key");
-	b->t->revision = json_integer_value(revision);
-	if (revision == NULL)
-		faults_add(&b->faults, AT_SECTION("revision"), "the key revision is missing");
-	else if (!json_is_integer(revision) || b->t->revision < 1)
-		faults_add(&b->faults, AT_SECTION("revision"), "it must be a whole number from 1");
+	for (size_t i = 0; i < k->nshards; i++)
+		some |= k->shards[i].endpoints == NULL;
+	if (!b->doc->patch || !some || b->doc->faults.n > 0)
+		return;
+	placements_each(b->part->placements, check_placed, b);
+	if (b->part->fallback != SHARD_NONE)
+		check_placed(b, STR("*"), b->part->fallback);
 }
 
-static enum err build(struct build *b, const json_t *doc)
+static void check_revision(struct route_doc *d)
 {
-	size_t bytes = text_bytes(doc) + 1;
+	if (d->is_object && !d->has_revision && !d->odd_revision)
+		faults_add(&d->faults, AT_SECTION("revision"), "the key revision is missing");
+	else if (d->is_object && (d->odd_revision || d->revision < 1))
+		faults_add(&d->faults, AT_SECTION("revision"), "it must be a whole number from 1");
+}
+
+static enum err build(const struct route_table *base, struct route_table *t, struct route_doc *d,
+    struct fail *f)
+{
 	enum err e = OK;
 
-	if (!json_is_object(doc)) {
-		faults_add(&b->faults, AT_SECTION(NULL), "the document must be an object");
-		return OK;
-	}
-	if (bytes > TEXT_MAX)
-		return E_LIMIT;
-	b->t->text = heap_alloc(bytes);
-	if (b->t->text == NULL)
-		return E_NOMEM;
-	build_head(b, doc);
+	t->revision = d->revision;
+	check_revision(d);
 	for (int k = 0; e == OK && k < ROUTE__KINDS; k++) {
-		b->k = (enum route_kind)k;
-		e = build_shards(b, doc);
+		struct build b = { d, base != NULL ? &base->part[k] : &nothing, &t->part[k],
+			(enum route_kind)k, f };
+
+		e = build_shards(&b);
 		if (e == OK)
-			e = build_placements(b, doc);
+			e = build_placements(&b);
+		if (e == OK)
+			check_orphans(&b);
 	}
 	return e;
 }
 
-enum err route_table_new(const struct json_t *doc, struct route_table **out, struct fail *f)
+enum err route_table_build(const struct route_table *base, struct route_doc *doc,
+    struct route_table **out, struct fail *f)
 {
-	struct build b = { 0 };
-	enum err e = route_table_empty(&b.t), faulty;
+	struct route_table *t;
+	enum err e = route_table_empty(&t), faulty;
 
 	if (e != OK)
 		return fail_set(f, e, "no memory for a routing table");
-	e = build(&b, doc);
-	if (e != OK)
-		fail_set(f, e, "the routing document is too large");
-	faulty = faults_end(&b.faults, e == OK ? f : NULL);
+	e = build(base, t, doc, f);
+	if (e != OK && e != E_BAD_JSON)
+		fail_set(f, e, e == E_LIMIT ? "the routing document is too large"
+		    : "no memory for a routing table");
+	faulty = faults_end(&doc->faults, e == OK ? f : NULL);
+	doc->faults = (struct faults){ 0 };
 	if (e == OK)
 		e = faulty;
 	if (e == OK)
-		*out = b.t;
+		*out = t;
 	else
-		route_table_unref(b.t);
+		route_table_unref(t);
+	return e;
+}
+
+enum err route_table_read(char *text, size_t n, struct route_table **out, struct fail *f)
+{
+	struct route_doc d;
+	enum err e = route_doc_read(text, n, false, &d, f);
+
+	if (e != OK)
+		return e;
+	e = route_table_build(NULL, &d, out, f);
+	route_doc_release(&d);
 	return e;
 }
 
@@ -421,14 +224,16 @@ enum err route_table_empty(struct route_table **out)
 	if (t == NULL)
 		return E_NOMEM;
 	atomic_init(&t->refs, 1);
-	t->key = siphash_key_new();
+	for (int k = 0; k < ROUTE__KINDS; k++)
+		t->part[k] = nothing;
 	*out = t;
 	return OK;
 }
 
 struct route_table *route_table_ref(struct route_table *t)
 {
-	atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+	if (t != NULL)
+		atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
 	return t;
 }
 
@@ -437,12 +242,9 @@ void route_table_unref(struct route_table *t)
 	if (t == NULL || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	for (int k = 0; k < ROUTE__KINDS; k++) {
-		heap_free(t->kind[k].shards);
-		heap_free(t->kind[k].endpoints);
-		heap_free(t->kind[k].placements);
-		heap_free(t->kind[k].start);
+		placements_unref(t->part[k].placements);
+		shard_set_unref(t->part[k].shards);
 	}
-	heap_free(t->text);
 	heap_free(t);
 }
 
@@ -453,29 +255,53 @@ int64_t route_table_revision(const struct route_table *t)
 	return t->revision;
 }
 
+const struct route_origin *route_table_origin(const struct route_table *t)
+{
+	return &t->origin;
+}
+
+void route_table_set_origin(struct route_table *t, const struct route_origin *o)
+{
+	t->origin = *o;
+}
+
+void route_table_renumber(struct route_table *t, int64_t revision)
+{
+	t->revision = revision;
+}
+
+const struct route_part *route_table_part(const struct route_table *t, enum route_kind kind)
+{
+	return &t->part[kind];
+}
+
+size_t route_table_size(const struct route_table *t)
+{
+	size_t n = 0;
+
+	for (int k = 0; k < ROUTE__KINDS; k++)
+		n += placements_count(t->part[k].placements) + shard_set_count(t->part[k].shards) +
+		    (t->part[k].fallback != SHARD_NONE);
+	return n;
+}
+
 const struct route_shard *route_resolve(const struct route_table *t, enum route_kind kind,
     struct str tenant)
 {
-	const struct kind *k = &t->kind[kind];
-	size_t b;
+	const struct route_part *p = &t->part[kind];
+	uint32_t shard = placements_find(p->placements, tenant);
 
-	if (k->nplacements == 0)
-		return k->fallback;
-	b = bucket(t, k, tenant);
-	for (uint32_t i = k->start[b]; i < k->start[b + 1]; i++)
-		if (str_eq(placement_tenant(t, &k->placements[i]), tenant))
-			return &k->shards[k->placements[i].shard];
-	return k->fallback;
+	return shard_set_at(p->shards, shard != SHARD_NONE ? shard : p->fallback);
 }
 
 size_t route_shard_count(const struct route_table *t, enum route_kind kind)
 {
-	return t->kind[kind].nshards;
+	return shard_set_count(t->part[kind].shards);
 }
 
 const struct route_shard *route_shard_at(const struct route_table *t, enum route_kind kind, size_t i)
 {
-	return &t->kind[kind].shards[i];
+	return shard_set_sorted(t->part[kind].shards, i);
 }
 
 /* ---- writing -------------------------------------------------------------------------------- */
@@ -497,42 +323,71 @@ static void write_endpoint(struct jsonw *w, const struct route_endpoint *e)
 	jsonw_obj_end(w);
 }
 
-static void write_shards(struct jsonw *w, const struct kind *k)
+void route_shard_write(struct jsonw *w, const struct route_shard *s)
+{
+	jsonw_arr(w);
+	for (size_t i = 0; i < s->n; i++)
+		write_endpoint(w, &s->endpoints[i]);
+	jsonw_arr_end(w);
+}
+
+static void write_shards(struct jsonw *w, const struct shard_set *s)
 {
 	jsonw_obj(w);
-	for (size_t i = 0; i < k->nshards; i++) {
-		jsonw_key(w, k->shards[i].name.p);
-		jsonw_arr(w);
-		for (size_t j = 0; j < k->shards[i].n; j++)
-			write_endpoint(w, &k->shards[i].endpoints[j]);
-		jsonw_arr_end(w);
+	for (size_t i = 0; i < shard_set_count(s); i++) {
+		const struct route_shard *one = shard_set_sorted(s, i);
+
+		jsonw_key(w, one->name.p);
+		route_shard_write(w, one);
 	}
 	jsonw_obj_end(w);
 }
 
-static int by_tenant(const void *a, const void *b, void *text)
-{
-	const struct placement *x = a, *y = b;
+/* A placement on its way into the order of names: the first eight bytes decide most of it. */
+struct sorted {
+	uint64_t first;
+	const char *tenant;
+	uint32_t shard;
+};
 
-	return strcmp((const char *)text + x->off, (const char *)text + y->off);
+struct sorting {
+	struct sorted *v;
+	size_t n;
+};
+
+static void add_sorted(void *arg, struct str tenant, uint32_t shard)
+{
+	struct sorting *s = arg;
+	uint64_t first = 0;
+
+	memcpy(&first, tenant.p, tenant.n < sizeof first ? tenant.n : sizeof first);
+	s->v[s->n++] = (struct sorted){ be64toh(first), tenant.p, shard };
 }
 
-static enum err write_placements(struct jsonw *w, const struct route_table *t, const struct kind *k)
+static int by_tenant(const void *a, const void *b)
 {
-	struct placement *sorted = heap_alloc((k->nplacements + 1) * sizeof *sorted);
+	const struct sorted *x = a, *y = b;
 
-	if (sorted == NULL)
+	return x->first != y->first ? (x->first > y->first) - (x->first < y->first)
+	    : strcmp(x->tenant, y->tenant);
+}
+
+static enum err write_placements(struct jsonw *w, const struct route_part *p)
+{
+	struct sorting s = { heap_alloc(placements_count(p->placements) * sizeof *s.v), 0 };
+	const struct route_shard *fallback = shard_set_at(p->shards, p->fallback);
+
+	if (s.v == NULL)
 		return E_NOMEM;
-	if (k->nplacements > 0)
-		memcpy(sorted, k->placements, k->nplacements * sizeof *sorted);
-	qsort_r(sorted, k->nplacements, sizeof *sorted, by_tenant, t->text);
+	placements_each(p->placements, add_sorted, &s);
+	qsort(s.v, s.n, sizeof *s.v, by_tenant);
 	jsonw_obj(w);
-	if (k->fallback != NULL) /* "*" sorts before any tenant */
-		jsonw_kstr(w, "*", k->fallback->name);
-	for (size_t i = 0; i < k->nplacements; i++)
-		jsonw_kstr(w, t->text + sorted[i].off, k->shards[sorted[i].shard].name);
+	if (fallback != NULL) /* "*" sorts before any tenant */
+		jsonw_kstr(w, "*", fallback->name);
+	for (size_t i = 0; i < s.n; i++)
+		jsonw_kstr(w, s.v[i].tenant, shard_set_at(p->shards, s.v[i].shard)->name);
 	jsonw_obj_end(w);
-	heap_free(sorted);
+	heap_free(s.v);
 	return OK;
 }
 
@@ -545,10 +400,10 @@ enum err route_table_write(const struct route_table *t, struct buf *out)
 	for (int k = 0; e == OK && k < ROUTE__KINDS; k++) {
 		if (k == ROUTE_RUNNER) /* where it sorts */
 			jsonw_kint(&w, "revision", t->revision);
-		jsonw_key(&w, names[k].placement);
-		e = write_placements(&w, t, &t->kind[k]);
-		jsonw_key(&w, names[k].shards);
-		write_shards(&w, &t->kind[k]);
+		jsonw_key(&w, route_placement_section((enum route_kind)k));
+		e = write_placements(&w, &t->part[k]);
+		jsonw_key(&w, route_shards_section((enum route_kind)k));
+		write_shards(&w, t->part[k].shards);
 	}
 	jsonw_obj_end(&w);
 	return e != OK ? e : buf_err(out);

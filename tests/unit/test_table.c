@@ -6,9 +6,12 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/heap.h"
+#include "routing/document.h"
 #include "routing/table.h"
 #include "routing/url.h"
 
@@ -22,32 +25,33 @@ static const char good[] =
     "'runner_shards': {'r1': [{'url': 'http://10.0.0.3:8080', 'admin': 'http://10.0.0.3:8081',"
     "'weight': 2}]}}";
 
-/* JSON with ' for ". */
-static json_t *doc(const char *text)
+/* Reads JSON with ' for ", as a whole document or as a patch onto base. */
+static enum err try(const struct route_table *base, bool patch, const char *text,
+    struct route_table **out, struct fail *f)
 {
-	char *z = heap_strdup(text);
-	json_error_t at;
-	json_t *d;
+	struct route_doc d;
+	char *z = strdup(text);
+	enum err e;
 
 	for (char *c = z; *c != '\0'; c++)
 		if (*c == '\'')
 			*c = '"';
-	d = json_loads(z, JSON_REJECT_DUPLICATES, &at);
-	if (d == NULL)
-		fail_msg("%s", at.text);
-	heap_free(z);
-	return d;
+	e = route_doc_read(z, strlen(z), patch, &d, f);
+	if (e == OK) {
+		e = route_table_build(base, &d, out, f);
+		route_doc_release(&d);
+	}
+	free(z);
+	return e;
 }
 
 static struct route_table *table(const char *text)
 {
 	struct route_table *t = NULL;
 	struct fail f = { 0 };
-	json_t *d = doc(text);
 
-	if (route_table_new(d, &t, &f) != OK)
+	if (try(NULL, false, text, &t, &f) != OK)
 		fail_msg("%s", fail_text(&f));
-	json_decref(d);
 	return t;
 }
 
@@ -125,7 +129,6 @@ static void test_write_canonical(void **state)
 {
 	struct route_table *t = table(good), *again;
 	struct buf a, b;
-	json_t *d;
 
 	(void)state;
 	buf_init(&a, 1 << 20);
@@ -139,11 +142,9 @@ static void test_write_canonical(void **state)
 	    "\"revision\":7,\"runner_placement\":{\"acme\":\"r1\"},"
 	    "\"runner_shards\":{\"r1\":[{\"admin\":\"http://10.0.0.3:8081\","
 	    "\"url\":\"http://10.0.0.3:8080\",\"weight\":2}]}}");
-	d = json_loads(a.p, 0, NULL);
-	assert_int_equal(route_table_new(d, &again, NULL), OK);
+	assert_int_equal(try(NULL, false, buf_cstr(&a), &again, NULL), OK);
 	assert_int_equal(route_table_write(again, &b), OK);
 	assert_string_equal(buf_cstr(&a), buf_cstr(&b));
-	json_decref(d);
 	route_table_unref(t);
 	route_table_unref(again);
 	buf_release(&a);
@@ -197,11 +198,11 @@ static void test_faults(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		json_t *d = doc(bad[i].doc), *list, *first;
+		json_t *list, *first;
 		struct route_table *t = NULL;
 		struct fail f = { 0 };
 
-		assert_int_equal(route_table_new(d, &t, &f), E_ROUTING_INVALID);
+		assert_int_equal(try(NULL, false, bad[i].doc, &t, &f), E_ROUTING_INVALID);
 		list = json_object_get(f.details, "faults");
 		if (json_array_size(list) != bad[i].faults)
 			fail_msg("%s: %zu faults: %s", bad[i].doc, json_array_size(list), fail_text(&f));
@@ -211,7 +212,6 @@ static void test_faults(void **state)
 		        strlen(bad[i].error)) != 0)
 			fail_msg("%s: %s", bad[i].doc, fail_text(&f));
 		fail_clear(&f);
-		json_decref(d);
 	}
 }
 
@@ -220,14 +220,16 @@ static void test_many_faults(void **state)
 	json_t *d = json_pack("{s:i, s:{}}", "revision", 1, "runner_placement"), *list;
 	struct route_table *t;
 	struct fail f = { 0 };
-	char name[32];
+	char name[32], *text;
 
 	(void)state;
 	for (int i = 0; i < 250; i++) {
 		snprintf(name, sizeof name, "t%d", i);
 		json_object_set_new(json_object_get(d, "runner_placement"), name, json_string("gone"));
 	}
-	assert_int_equal(route_table_new(d, &t, &f), E_ROUTING_INVALID);
+	text = json_dumps(d, 0);
+	assert_int_equal(try(NULL, false, text, &t, &f), E_ROUTING_INVALID);
+	free(text);
 	list = json_object_get(f.details, "faults");
 	assert_int_equal(json_array_size(list), 100);
 	assert_int_equal(json_integer_value(json_object_get(f.details, "more")), 150);
@@ -279,10 +281,11 @@ static void test_urls(void **state)
 
 #define MANY 100000
 
-static json_t *big_document(void)
+/* To be freed. */
+static char *big_document(void)
 {
 	json_t *d = json_pack("{s:i}", "revision", 1), *p, *s;
-	char name[32], url[64];
+	char name[32], url[64], *text;
 
 	for (int k = 0; k < ROUTE__KINDS; k++) {
 		snprintf(name, sizeof name, "%s_placement", route_kind_name((enum route_kind)k));
@@ -300,18 +303,20 @@ static json_t *big_document(void)
 			json_object_set_new(p, name, json_string(url));
 		}
 	}
-	return d;
+	text = json_dumps(d, JSON_COMPACT);
+	json_decref(d);
+	return text;
 }
 
 static void test_big(void **state)
 {
-	json_t *d = big_document();
+	char *text = big_document();
 	struct route_table *t;
 	int64_t from = clock_mono(), built, looked;
 	char name[32], want[16];
 
 	(void)state;
-	assert_int_equal(route_table_new(d, &t, NULL), OK);
+	assert_int_equal(route_table_read(text, strlen(text), &t, NULL), OK);
 	built = clock_mono();
 	for (int i = 0; i < MANY; i++) {
 		snprintf(name, sizeof name, "tenant-%d", i);
@@ -320,16 +325,15 @@ static void test_big(void **state)
 	}
 	looked = clock_mono();
 	assert_null(route_resolve(t, ROUTE_RUNNER, STR("tenant-100000")));
-	print_message("3 x %d placements built in %.1f ms, %d looked up in %.1f ms\n", MANY,
+	print_message("3 x %d placements read in %.1f ms, %d looked up in %.1f ms\n", MANY,
 	    (double)(built - from) / 1000, MANY, (double)(looked - built) / 1000);
 	route_table_unref(t);
-	json_decref(d);
+	free(text);
 }
 
 /* Whatever allocation fails, the answer is E_NOMEM (or the fault) and nothing leaks (asan). */
 static void test_no_memory(void **state)
 {
-	json_t *d = doc(good);
 	enum err e = E_NOMEM;
 
 	(void)state;
@@ -337,13 +341,12 @@ static void test_no_memory(void **state)
 		struct route_table *t = NULL;
 
 		heap_fail_after(n);
-		e = route_table_new(d, &t, NULL);
+		e = try(NULL, false, good, &t, NULL);
 		heap_fail_after(0);
 		assert_true(e == OK || e == E_NOMEM);
 		assert_true((t != NULL) == (e == OK));
 		route_table_unref(t);
 	}
-	json_decref(d);
 }
 
 int main(void)
