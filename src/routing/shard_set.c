@@ -37,7 +37,8 @@ static struct str keep(char **at, struct str s)
 {
 	struct str out = str_n(*at, s.n);
 
-	memcpy(*at, s.p, s.n);
+	if (s.n > 0) /* of a bad endpoint, whose table nobody will see */
+		memcpy(*at, s.p, s.n);
 	(*at)[s.n] = '\0';
 	*at += s.n + 1;
 	return out;

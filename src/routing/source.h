@@ -28,9 +28,9 @@ void route_source_free(struct route_source *src);
 bool route_source_is_store(const struct route_source *src);
 /* The document as it is now, as a table. `have` is the one in force, or NULL: the store is asked for
  * what has changed since, and gives the same table (as a reference) when nothing has. Nothing put yet in
- * store or bucket: an empty table, the first time. A bad document is E_ROUTING_INVALID with its faults. From a bucket a revision below
- * one that was loaded before is refused too: a crashed NATS server may have lost an acknowledged
- * put. */
+ * store or bucket: an empty table, the first time. A bad document is E_ROUTING_INVALID with its faults.
+ * From a bucket a revision below one that was loaded before is refused too: a crashed NATS server may
+ * have lost an acknowledged put. */
 enum err route_source_load(struct route_source *src, struct route_table *have,
     struct route_table **out, struct fail *f);
 

@@ -195,7 +195,7 @@ static enum err load_whole(struct store *s, int64_t to, struct route_table **out
 	return e;
 }
 
-/* *other: a whole document came in between. */
+/* *other: a whole document came in between; *out is set when not. */
 static enum err try_load(struct store *s, int64_t to, struct route_table **out, bool *other,
     struct fail *f)
 {
@@ -217,17 +217,22 @@ enum err route_revision_load(struct store *s, int64_t revision, struct route_tab
     struct fail *f)
 {
 	int64_t to = revision > 0 ? revision : INT64_MAX;
+	struct route_table *t = NULL;
 	bool other = true;
 	enum err e = OK;
 
 	for (int i = 0; e == OK && other && i < TRIES; i++)
-		e = try_load(s, to, out, &other, f);
-	if (e == OK && other)
-		return fail_set(f, E_CONFLICT, "routing documents are put too fast to be read; try again");
-	if (e != OK || revision == 0 || route_table_revision(*out) == revision)
+		e = try_load(s, to, &t, &other, f);
+	if (e != OK)
 		return e;
-	route_table_unref(*out);
-	return not_found(revision, f);
+	if (other)
+		return fail_set(f, E_CONFLICT, "routing documents are put too fast to be read; try again");
+	if (revision > 0 && route_table_revision(t) != revision) {
+		route_table_unref(t);
+		return not_found(revision, f);
+	}
+	*out = t;
+	return OK;
 }
 
 static enum err load_newest(struct store *s, struct route_table **out, struct fail *f)

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/heap.h"
+#include "routing/difference.h"
 #include "routing/document.h"
 #include "routing/table.h"
 #include "routing/url.h"
@@ -279,6 +280,173 @@ static void test_urls(void **state)
 	}
 }
 
+/* ---- patches ---------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *patch, *want; /* sections that the result has; want NULL: refused, with this many faults */
+	size_t faults;
+} patches[] = {
+	{ "{'revision':8}", "{'revision':8}", 0 },
+	{ "{'revision':8,'nonsense':null}", "{'revision':8}", 0 },
+	{ "{'revision':8,'projection_placement':{'acme':null}}",
+	  "{'projection_placement':{'acme':null},'revision':8}", 0 },
+	{ "{'revision':8,'projection_placement':{'nobody':null,'No Body':null}}", "{'revision':8}", 0 },
+	{ "{'revision':8,'aggregate_placement':{'acme':'a2','*':'a1','globex':'a1'}}",
+	  "{'aggregate_placement':{'*':'a1','acme':'a2','globex':'a1'},'revision':8}", 0 },
+	{ "{'revision':8,'aggregate_placement':{'*':null}}",
+	  "{'aggregate_placement':{'*':null},'revision':8}", 0 },
+	{ "{'revision':8,'aggregate_placement':null,'aggregate_shards':null}",
+	  "{'aggregate_placement':{'*':null,'acme':null},'aggregate_shards':{'a1':null,'a2':null},"
+	  "'revision':8}", 0 },
+	{ "{'revision':8,'runner_shards':{'r1':['http://10.0.0.4:80']}}",
+	  "{'revision':8,'runner_shards':{'r1':['http://10.0.0.4:80']}}", 0 },
+	{ "{'revision':8,'runner_shards':{'r1':[{'url':'http://10.0.0.3:8080',"
+	  "'admin':'http://10.0.0.3:8081','weight':2}]}}", "{'revision':8}", 0 },
+	/* a shard goes and another comes, and nobody is on the new one because of the old one */
+	{ "{'revision':8,'runner_shards':{'r1':null,'r2':['http://h']}}", NULL, 1 },
+	{ "{'revision':8,'runner_shards':{'r1':null,'r2':['http://h']},'runner_placement':{'acme':'r2'}}",
+	  "{'revision':8,'runner_placement':{'acme':'r2'},'runner_shards':{'r1':null,'r2':['http://h']}}", 0 },
+	{ "{'revision':8,'aggregate_shards':{'a2':null}}", NULL, 1 },
+	{ "{'revision':8,'aggregate_shards':null}", NULL, 2 },
+	{ "{'revision':8,'aggregate_shards':[]}", NULL, 1 },
+	{ "{'revision':8,'aggregate_shards':{'a1':{}}}", NULL, 1 },
+	{ "{'revision':8,'aggregate_shards':{'a1':[]}}", NULL, 1 },
+	{ "{'revision':8,'aggregate_placement':{'x':'gone','Y':'a1','z':7}}", NULL, 3 },
+	{ "{'revision':8,'nonsense':{}}", NULL, 1 },
+	{ "{'revision':null}", NULL, 1 },
+	{ "{}", NULL, 1 },
+};
+
+static void swap_quotes(char *z)
+{
+	for (; *z != '\0'; z++)
+		if (*z == '"')
+			*z = '\'';
+}
+
+static void test_patches(void **state)
+{
+	struct route_table *t = table(good), *next, *again;
+	struct buf patch, a, b;
+
+	(void)state;
+	buf_init(&patch, 1 << 20);
+	buf_init(&a, 1 << 20);
+	buf_init(&b, 1 << 20);
+	for (size_t i = 0; i < sizeof patches / sizeof patches[0]; i++) {
+		struct route_diff d;
+		struct fail f = { 0 };
+		enum err e = try(t, true, patches[i].patch, &next, &f);
+
+		if ((e == OK) != (patches[i].want != NULL) || (e != OK && e != E_ROUTING_INVALID))
+			fail_msg("%s: %s", patches[i].patch, fail_text(&f));
+		assert_int_equal(json_array_size(json_object_get(f.details, "faults")), patches[i].faults);
+		fail_clear(&f);
+		if (e != OK)
+			continue;
+		buf_clear(&patch);
+		buf_clear(&a);
+		buf_clear(&b);
+		assert_int_equal(route_diff_make(t, next, &d), OK);
+		assert_int_equal(route_diff_write(&d, ROUTE_PATCH, 8, &patch), OK);
+		route_diff_release(&d);
+		buf_cstr(&patch);
+		swap_quotes(patch.p);
+		assert_string_equal(patch.p, patches[i].want);
+		assert_int_equal(try(t, true, patch.p, &again, NULL), OK);
+		route_table_write(next, &a);
+		route_table_write(again, &b);
+		assert_string_equal(buf_cstr(&a), buf_cstr(&b));
+		route_table_unref(next);
+		route_table_unref(again);
+	}
+	route_table_unref(t);
+	buf_release(&patch);
+	buf_release(&a);
+	buf_release(&b);
+}
+
+static void test_sides(void **state)
+{
+	struct route_table *t = table(good), *next;
+	struct route_diff d;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1 << 20);
+	assert_int_equal(try(t, true, "{'revision':8,'aggregate_placement':{'acme':'a2','globex':'a1'},"
+	    "'projection_placement':{'acme':null}}", &next, NULL), OK);
+	assert_int_equal(route_diff_make(t, next, &d), OK);
+	assert_int_equal(route_diff_write(&d, ROUTE_BEFORE, 7, &b), OK);
+	assert_string_equal(buf_cstr(&b), "{\"aggregate_placement\":{\"acme\":\"a1\"},"
+	    "\"projection_placement\":{\"acme\":\"p1\"},\"revision\":7}");
+	buf_clear(&b);
+	assert_int_equal(route_diff_write(&d, ROUTE_AFTER, 8, &b), OK);
+	assert_string_equal(buf_cstr(&b), "{\"aggregate_placement\":{\"acme\":\"a2\","
+	    "\"globex\":\"a1\"},\"projection_placement\":{},\"revision\":8}");
+	route_diff_release(&d);
+	buf_release(&b);
+	route_table_unref(t);
+	route_table_unref(next);
+}
+
+/* The old table is as it was, whatever was built onto it; its shards live as long as it does. */
+static void test_old_table_stays(void **state)
+{
+	struct route_table *t = table(good), *next;
+	const struct route_shard *s = route_resolve(t, ROUTE_AGGREGATE, STR("acme"));
+
+	(void)state;
+	assert_int_equal(try(t, true, "{'revision':8,'aggregate_shards':{'a1':['grpc://10.9.9.9:1'],"
+	    "'a2':null},'aggregate_placement':{'*':null}}", &next, NULL), OK);
+	assert_str(s->endpoints[0].host, "10.0.0.1");
+	assert_ptr_equal(route_resolve(t, ROUTE_AGGREGATE, STR("acme")), s);
+	assert_str(route_resolve(next, ROUTE_AGGREGATE, STR("acme"))->endpoints[0].host, "10.9.9.9");
+	assert_null(route_resolve(next, ROUTE_AGGREGATE, STR("other")));
+	assert_non_null(route_resolve(t, ROUTE_AGGREGATE, STR("other")));
+	assert_ptr_equal(route_resolve(t, ROUTE_RUNNER, STR("acme")),
+	    route_resolve(next, ROUTE_RUNNER, STR("acme")));
+	route_table_unref(t);
+	assert_str(route_resolve(next, ROUTE_RUNNER, STR("acme"))->endpoints[0].host, "10.0.0.3");
+	route_table_unref(next);
+}
+
+static const char *const no_json[] = {
+	"", " ", "{", "{'revision':1", "{'revision':1}}", "{'revision':1}x", "{'revision':01}",
+	"{'revision':1,}", "{'revision' 1}", "{'a':nul}", "{'runner_shards':{'r':[}}}",
+	"{'runner_shards':{'r':['http://h',]}}", "{'runner_placement':{'a':'b' 'c':'d'}}",
+	"{'revision':1,'revision':1}", "{'runner_placement':{},'runner_placement':{}}",
+	"{'revision':1,'runner_shards':{'r':['http://h'],'r':['http://h']}}",
+	"{'revision':1,'runner_shards':{'r':['http://h']},'runner_placement':{'a':'r','b':'r','a':'r'}}",
+	"{'revision':1,'runner_shards':{'r':[{'url':'http://h','url':'http://h'}]}}",
+	"{'revision':1,'runner_placement':{'\\u0000':'r'}}", "{'revision':1,'x':'\xff'}",
+	"{'revision':1,'x':'\\ud800'}", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+};
+
+static void test_no_json(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof no_json / sizeof no_json[0]; i++)
+		for (int patch = 0; patch < 2; patch++) {
+			struct route_table *t = NULL;
+			struct fail f = { 0 };
+
+			if (try(NULL, patch, no_json[i], &t, &f) != E_BAD_JSON)
+				fail_msg("%s: %s", no_json[i], fail_text(&f));
+			fail_clear(&f);
+		}
+}
+
+static void test_place_of_bad_json(void **state)
+{
+	struct route_table *t;
+	struct fail f = { 0 };
+
+	(void)state;
+	assert_int_equal(try(NULL, false, "{'revision':1,\n 'x' }", &t, &f), E_BAD_JSON);
+	assert_string_equal(fail_text(&f), "line 2 column 5: this is no JSON");
+}
+
 #define MANY 100000
 
 /* To be freed. */
@@ -313,7 +481,7 @@ static void test_big(void **state)
 	char *text = big_document();
 	struct route_table *t;
 	int64_t from = clock_mono(), built, looked;
-	char name[32], want[16];
+	char name[32], want[16], patch[128];
 
 	(void)state;
 	assert_int_equal(route_table_read(text, strlen(text), &t, NULL), OK);
@@ -327,8 +495,38 @@ static void test_big(void **state)
 	assert_null(route_resolve(t, ROUTE_RUNNER, STR("tenant-100000")));
 	print_message("3 x %d placements read in %.1f ms, %d looked up in %.1f ms\n", MANY,
 	    (double)(built - from) / 1000, MANY, (double)(looked - built) / 1000);
+	from = clock_mono();
+	for (int i = 0; i < 1000; i++) {
+		struct route_table *next;
+
+		snprintf(patch, sizeof patch, "{'revision':%d,'runner_placement':{'tenant-%d':'s%d'}}", i + 2,
+		    i * 7, i % 64);
+		assert_int_equal(try(t, true, patch, &next, NULL), OK);
+		route_table_unref(t);
+		t = next;
+	}
+	print_message("one of them moved in %.1f us\n", (double)(clock_mono() - from) / 1000);
 	route_table_unref(t);
 	free(text);
+}
+
+static void no_memory_for_a_patch(void)
+{
+	struct route_table *t = table(good);
+	enum err e = E_NOMEM;
+
+	for (long n = 1; e != OK; n++) {
+		struct route_table *next = NULL;
+
+		heap_fail_after(n);
+		e = try(t, true, "{'revision':8,'aggregate_shards':{'a3':['grpc://h'],'a2':null},"
+		    "'aggregate_placement':{'*':'a3','x':'a1'}}", &next, NULL);
+		heap_fail_after(0);
+		assert_true(e == OK || e == E_NOMEM);
+		assert_true((next != NULL) == (e == OK));
+		route_table_unref(next);
+	}
+	route_table_unref(t);
 }
 
 /* Whatever allocation fails, the answer is E_NOMEM (or the fault) and nothing leaks (asan). */
@@ -347,6 +545,7 @@ static void test_no_memory(void **state)
 		assert_true((t != NULL) == (e == OK));
 		route_table_unref(t);
 	}
+	no_memory_for_a_patch();
 }
 
 int main(void)
@@ -360,6 +559,11 @@ int main(void)
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_many_faults),
 		cmocka_unit_test(test_urls),
+		cmocka_unit_test(test_patches),
+		cmocka_unit_test(test_sides),
+		cmocka_unit_test(test_old_table_stays),
+		cmocka_unit_test(test_no_json),
+		cmocka_unit_test(test_place_of_bad_json),
 		cmocka_unit_test(test_big),
 		cmocka_unit_test(test_no_memory),
 	};
