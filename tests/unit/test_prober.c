@@ -57,12 +57,14 @@ static void follow(struct fixture *fx, json_t *urls)
 {
 	json_t *doc = json_pack("{s:i,s:{s:s},s:{s:o}}", "revision", ++fx->revision, "projection_placement",
 	    "*", "p", "projection_shards", "p", urls);
+	char *text = json_dumps(doc, 0);
 	struct route_table *t;
 
 	if (fx->p == NULL)
 		assert_int_equal(prober_new(&fx->config, fx->fleet, &fx->p), OK);
-	assert_int_equal(route_table_new(doc, &t, NULL), OK);
+	assert_int_equal(route_table_read(text, strlen(text), &t, NULL), OK);
 	prober_set_take(fx->p, NULL, t, NULL);
+	free(text);
 	json_decref(doc);
 }
 
