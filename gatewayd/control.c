@@ -538,11 +538,7 @@ static size_t hash_queue(const struct config *k)
 static enum err new_lane(struct control *c)
 {
 	const struct config *k = c->config;
-	struct password_params p = {
-		.memory_kib = (uint32_t)k->auth_argon2_memory_kib,
-		.iterations = (uint32_t)k->auth_argon2_iterations,
-		.parallelism = (uint32_t)k->auth_argon2_parallelism,
-	};
+	struct password_params p = password_params_of(k);
 	enum err e = hasher_new(&p, (int)k->auth_hash_threads, hash_queue(k), &c->hasher);
 
 	if (e == OK)
@@ -735,6 +731,7 @@ static enum err reload_files(struct control *c, const struct config *next, struc
 
 enum err control_reload(struct control *c, struct config *next, struct fail *f)
 {
+	const struct password_params params = password_params_of(next);
 	bool changed[CONFIG__COUNT] = { false };
 	enum err e;
 
@@ -764,5 +761,6 @@ enum err control_reload(struct control *c, struct config *next, struct fail *f)
 	atomic_store(&c->basic_without_tls, next->auth_allow_basic_without_tls);
 	atomic_store(&c->verified_only, next->auth_signup == SIGNUP_VERIFY);
 	throttle_configure(c->throttle, next->limits_attempts_per_address, next->limits_attempts_per_account);
+	hasher_configure(c->hasher, &params);
 	return OK;
 }

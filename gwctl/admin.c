@@ -25,11 +25,6 @@ static enum err print_made(struct gwctl *g, struct id id, const char *email)
 
 static enum err init(struct gwctl *g, const struct config *c, struct store *s, struct fail *f)
 {
-	struct password_params params = {
-		.memory_kib = (uint32_t)c->auth_argon2_memory_kib,
-		.iterations = (uint32_t)c->auth_argon2_iterations,
-		.parallelism = (uint32_t)c->auth_argon2_parallelism,
-	};
 	const char *email = gwctl_arg(g, "--email"), *file = gwctl_arg(g, "--password-file");
 	struct secret password = { 0 };
 	struct id id;
@@ -37,7 +32,7 @@ static enum err init(struct gwctl *g, const struct config *c, struct store *s, s
 	    prompt_new_secret("password of the first platform admin", &password, f);
 
 	if (e == OK)
-		e = iam_admin_init(s, str_c(email), str_n((char *)password.p, password.n), &params,
+		e = iam_admin_init(s, str_c(email), str_n((char *)password.p, password.n), c,
 		    clock_wall(), &id, f);
 	secret_release(&password);
 	return e == OK ? print_made(g, id, email) : e;

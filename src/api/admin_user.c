@@ -95,7 +95,7 @@ struct user_create {
 const struct body_field body_user_create[] = {
 	{ "email", BODY_T_STR, BODY_REQUIRED, offsetof(struct user_create, email), 3, EMAIL_MAX,
 	  .check = email_is_valid, .rule = "must be an e-mail address" },
-	{ "password", BODY_T_STR, BODY_SECRET, offsetof(struct user_create, password), 1, 1024 },
+	{ "password", BODY_T_STR, BODY_SECRET, offsetof(struct user_create, password), 1, PASSWORD_GIVEN },
 	{ "display_name", BODY_T_STR, BODY_NULLABLE, offsetof(struct user_create, display_name), 0,
 	  USER_NAME_MAX },
 	{ NULL },
@@ -211,7 +211,7 @@ struct user_password {
 };
 const struct body_field body_user_password[] = {
 	{ "password", BODY_T_STR, BODY_REQUIRED | BODY_SECRET, offsetof(struct user_password, password),
-	  1, 1024 },
+	  1, PASSWORD_GIVEN },
 	{ NULL },
 };
 

@@ -131,7 +131,7 @@ struct reset {
 const struct body_field body_reset[] = {
 	{ "token", BODY_T_STR, BODY_REQUIRED | BODY_SECRET, offsetof(struct reset, token), 1, 128 },
 	{ "new_password", BODY_T_STR, BODY_REQUIRED | BODY_SECRET, offsetof(struct reset, new_password), 1,
-	  1024 },
+	  PASSWORD_GIVEN },
 	{ NULL },
 };
 

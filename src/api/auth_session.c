@@ -62,9 +62,9 @@ struct change_password {
 };
 const struct body_field body_change_password[] = {
 	{ "current_password", BODY_T_STR, BODY_REQUIRED | BODY_SECRET,
-	  offsetof(struct change_password, current_password), 1, 1024 },
+	  offsetof(struct change_password, current_password), 1, PASSWORD_GIVEN },
 	{ "new_password", BODY_T_STR, BODY_REQUIRED | BODY_SECRET,
-	  offsetof(struct change_password, new_password), 1, 1024 },
+	  offsetof(struct change_password, new_password), 1, PASSWORD_GIVEN },
 	{ NULL },
 };
 

@@ -32,7 +32,8 @@ struct signup {
 const struct body_field body_signup[] = {
 	{ "email", BODY_T_STR, BODY_REQUIRED, offsetof(struct signup, email), 3, EMAIL_MAX,
 	  .check = email_is_valid, .rule = "must be an e-mail address" },
-	{ "password", BODY_T_STR, BODY_REQUIRED | BODY_SECRET, offsetof(struct signup, password), 1, 1024 },
+	{ "password", BODY_T_STR, BODY_REQUIRED | BODY_SECRET, offsetof(struct signup, password), 1,
+	  PASSWORD_GIVEN },
 	{ "display_name", BODY_T_STR, BODY_NULLABLE, offsetof(struct signup, display_name), 0,
 	  USER_NAME_MAX },
 	{ NULL },
@@ -100,7 +101,8 @@ struct signin {
 };
 const struct body_field body_signin[] = {
 	{ "email", BODY_T_STR, BODY_REQUIRED, offsetof(struct signin, email), 1, EMAIL_MAX },
-	{ "password", BODY_T_STR, BODY_REQUIRED | BODY_SECRET, offsetof(struct signin, password), 1, 1024 },
+	{ "password", BODY_T_STR, BODY_REQUIRED | BODY_SECRET, offsetof(struct signin, password), 1,
+	  PASSWORD_GIVEN },
 	{ NULL },
 };
 

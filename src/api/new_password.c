@@ -2,11 +2,10 @@
 
 #include "api/ctl.h"
 #include "base/buf.h"
+#include "base/config.h"
 #include "base/secret.h"
 #include "crypto/hasher.h"
 #include "crypto/password_policy.h"
-
-#define BYTES_MAX 4096 /* of any password after normalisation */
 
 static void wipe(struct buf *b)
 {
@@ -18,11 +17,13 @@ static void wipe(struct buf *b)
 enum err new_password_hash(struct ctl *c, struct str password, struct str email, struct str name,
     char phc[PASSWORD_PHC_LEN], struct fail *f)
 {
+	const struct config *config = c->config;
 	struct buf plain;
 	enum err e;
 
-	buf_init(&plain, BYTES_MAX);
-	e = password_normalise(password, PASSWORD_MIN, PASSWORD_MAX, &plain, f);
+	buf_init(&plain, PASSWORD_BYTES);
+	e = password_normalise(password, (unsigned)config->auth_password_min_length,
+	    (unsigned)config->auth_password_max_length, &plain, f);
 	if (e == OK)
 		e = password_policy_check(buf_str(&plain), email, name, f);
 	if (e != OK)
@@ -40,8 +41,8 @@ enum err rehash_password(struct ctl *c, struct str password, char phc[PASSWORD_P
 	struct buf plain;
 	enum err e;
 
-	buf_init(&plain, BYTES_MAX);
-	e = password_normalise(password, 1, PASSWORD_MAX, &plain, NULL);
+	buf_init(&plain, PASSWORD_BYTES);
+	e = password_normalise(password, 1, PASSWORD_CHARS, &plain, NULL);
 	if (e == OK)
 		e = hasher_hash(c->hasher, buf_str(&plain), phc);
 	wipe(&plain);
@@ -55,8 +56,8 @@ enum err password_check(struct ctl *c, struct str password, struct str phc, bool
 	bool usable;
 	enum err e;
 
-	buf_init(&plain, BYTES_MAX);
-	usable = password_normalise(password, 1, PASSWORD_MAX, &plain, NULL) == OK;
+	buf_init(&plain, PASSWORD_BYTES);
+	usable = password_normalise(password, 1, PASSWORD_CHARS, &plain, NULL) == OK;
 	if (usable)
 		e = hasher_verify(c->hasher, buf_str(&plain), phc, weaker);
 	else

@@ -17,9 +17,7 @@
 #include "iam/throttle.h"
 #include "iam/user.h"
 
-#define PLAIN_MAX 1024    /* of a Basic credential, decoded */
-#define PASSWORD_BYTES 4096 /* of a password after normalisation */
-#define PASSWORD_CHARS 1024
+#define PLAIN_MAX (EMAIL_MAX + 1 + PASSWORD_BYTES) /* of a Basic credential, decoded */
 
 static bool presented(const struct request *r, enum auth_scheme scheme, struct str credential)
 {

@@ -455,6 +455,9 @@ enum err config_resolve(struct config *c, struct fail *f)
 		return fail_set(f, E_CONFIG, "routing.source: %s needs nats.url", c->routing_source);
 	if (c->tls_client_ca != NULL && c->tls_cert == NULL)
 		return fail_set(f, E_CONFIG, "tls.client_ca: given without tls.cert");
+	if (c->auth_password_min_length > c->auth_password_max_length)
+		return fail_set(f, E_CONFIG, "auth.password.min_length: %lld is more than auth.password.max_length, %lld",
+		    (long long)c->auth_password_min_length, (long long)c->auth_password_max_length);
 	if (c->upstream_max_connections < c->workers)
 		return fail_set(f, E_CONFIG, "upstream.max_connections: %lld is less than one for each of the %lld workers",
 		    (long long)c->upstream_max_connections, (long long)c->workers);

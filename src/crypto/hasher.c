@@ -14,6 +14,7 @@
 /* What one caller wants; lives on its stack while it waits. */
 struct task {
 	struct task *next;
+	struct password_params params;
 	struct str password, phc;
 	char *out;  /* a new hash is wanted here; else phc is verified, or the dummy when it is empty */
 	bool weaker;
@@ -23,8 +24,8 @@ struct task {
 };
 
 struct hasher {
-	struct password_params params;
 	pthread_mutex_t mu; /* guards all below; the atomics are written under it */
+	struct password_params params;
 	pthread_cond_t work;
 	struct task *head, **tail;
 	atomic_size_t inside; /* waiting or being hashed */
@@ -34,23 +35,23 @@ struct hasher {
 	pthread_t threads[];
 };
 
-static enum err hash(const struct hasher *h, const struct task *t)
+static enum err hash(const struct task *t)
 {
 	unsigned char salt[16];
 	enum err e;
 
 	rnd_bytes(salt, sizeof salt);
-	e = password_hash(t->password, &h->params, salt, t->out);
+	e = password_hash(t->password, &t->params, salt, t->out);
 	secret_wipe(salt, sizeof salt);
 	return e;
 }
 
-static enum err perform(const struct hasher *h, struct task *t)
+static enum err perform(struct task *t)
 {
 	if (t->out != NULL)
-		return hash(h, t);
-	return t->phc.n > 0 ? password_verify(t->password, t->phc, &h->params, &t->weaker) :
-	    password_verify_dummy(t->password, &h->params);
+		return hash(t);
+	return t->phc.n > 0 ? password_verify(t->password, t->phc, &t->params, &t->weaker) :
+	    password_verify_dummy(t->password, &t->params);
 }
 
 static struct task *next_task(struct hasher *h)
@@ -79,7 +80,7 @@ static void *thread_main(void *arg)
 	pthread_mutex_lock(&h->mu);
 	while ((t = next_task(h)) != NULL) {
 		pthread_mutex_unlock(&h->mu);
-		t->e = perform(h, t);
+		t->e = perform(t);
 		pthread_mutex_lock(&h->mu);
 		t->done = true;
 		atomic_fetch_sub_explicit(&h->inside, 1, memory_order_relaxed);
@@ -122,6 +123,13 @@ enum err hasher_new(const struct password_params *p, int threads, size_t queue, 
 	return OK;
 }
 
+void hasher_configure(struct hasher *h, const struct password_params *p)
+{
+	pthread_mutex_lock(&h->mu);
+	h->params = *p;
+	pthread_mutex_unlock(&h->mu);
+}
+
 void hasher_free(struct hasher *h)
 {
 	if (h == NULL)
@@ -147,6 +155,7 @@ static enum err have_done(struct hasher *h, struct task *t)
 		t->e = E_OVERLOADED;
 	} else {
 		atomic_fetch_add_explicit(&h->inside, 1, memory_order_relaxed);
+		t->params = h->params;
 		*h->tail = t;
 		h->tail = &t->next;
 		pthread_cond_signal(&h->work);

@@ -19,6 +19,8 @@ struct hasher;
 /* E_NOMEM, also when a thread could not be started. */
 enum err hasher_new(const struct password_params *p, int threads, size_t queue,
     struct hasher **out);
+/* Other parameters from the next call on: weaker hashes are then said to be so. */
+void hasher_configure(struct hasher *h, const struct password_params *p);
 /* Nobody may be in a call any more. */
 void hasher_free(struct hasher *h);
 /* As password_hash with a fresh salt, password_verify and password_verify_dummy; also

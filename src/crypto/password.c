@@ -11,6 +11,7 @@
 #include <unistr.h>
 
 #include "base/buf.h"
+#include "base/config.h"
 #include "base/hex.h"
 #include "base/rnd.h"
 #include "base/secret.h"
@@ -207,6 +208,13 @@ static bool is_weaker(const struct parsed *h, const struct password_params *want
 }
 
 /* ---- what others call ---- */
+
+struct password_params password_params_of(const struct config *c)
+{
+	return (struct password_params){ .memory_kib = (uint32_t)c->auth_argon2_memory_kib,
+		.iterations = (uint32_t)c->auth_argon2_iterations,
+		.parallelism = (uint32_t)c->auth_argon2_parallelism };
+}
 
 static size_t put_base64(char *out, const unsigned char *p, size_t n)
 {

@@ -11,12 +11,17 @@
 #include "base/str.h"
 
 #define PASSWORD_PHC_LEN 256 /* with the NUL */
-#define PASSWORD_MIN 8       /* characters of a new one (NIST SP 800-63B, 5.1.1.2) */
-#define PASSWORD_MAX 256
+#define PASSWORD_CHARS 1024  /* that a configuration may allow: what a sign-in takes */
+#define PASSWORD_BYTES 4096  /* of those as UTF-8 */
+#define PASSWORD_GIVEN 8192  /* bytes of one as it arrives: decomposed letters take more */
+
+struct config;
 
 struct password_params {
 	uint32_t memory_kib, iterations, parallelism;
 };
+/* Those of auth.argon2. */
+struct password_params password_params_of(const struct config *c);
 
 /* salt: 16 random bytes from the caller. E_NOMEM. */
 enum err password_hash(struct str password, const struct password_params *p,

@@ -1,6 +1,7 @@
 #include "iam/admin_init.h"
 
 #include "base/buf.h"
+#include "base/config.h"
 #include "base/rnd.h"
 #include "base/secret.h"
 #include "crypto/password.h"
@@ -12,20 +13,22 @@
 
 #define ARENA_MAX (256u << 10)
 
-static enum err hash(struct str password, struct str email, const struct password_params *params,
+static enum err hash(struct str password, struct str email, const struct config *c,
     char phc[PASSWORD_PHC_LEN], struct fail *f)
 {
+	struct password_params params = password_params_of(c);
 	unsigned char salt[16];
 	struct buf normal;
 	enum err e;
 
-	buf_init(&normal, 4096);
-	e = password_normalise(password, PASSWORD_MIN, PASSWORD_MAX, &normal, f);
+	buf_init(&normal, PASSWORD_BYTES);
+	e = password_normalise(password, (unsigned)c->auth_password_min_length,
+	    (unsigned)c->auth_password_max_length, &normal, f);
 	if (e == OK)
 		e = password_policy_check(buf_str(&normal), email, STR_NONE, f);
 	rnd_bytes(salt, sizeof salt);
 	if (e == OK)
-		e = password_hash(buf_str(&normal), params, salt, phc);
+		e = password_hash(buf_str(&normal), &params, salt, phc);
 	secret_wipe(normal.p, normal.n);
 	buf_release(&normal);
 	return e;
@@ -51,7 +54,7 @@ static enum err make(struct store *s, struct arena *a, struct user *u, struct st
 }
 
 enum err iam_admin_init(struct store *s, struct str email, struct str password,
-    const struct password_params *params, int64_t now, struct id *user, struct fail *f)
+    const struct config *c, int64_t now, struct id *user, struct fail *f)
 {
 	char phc[PASSWORD_PHC_LEN];
 	struct user u = { .id = id_new(now), .email = email, .email_verified_at = now };
@@ -64,7 +67,7 @@ enum err iam_admin_init(struct store *s, struct str email, struct str password,
 	if (e == E_INVALID_FIELD)
 		fail_set(f, e, "'%.*s' is not an e-mail address", STR_ARG(email));
 	if (e == OK)
-		e = hash(password, email, params, phc, f);
+		e = hash(password, email, c, phc, f);
 	if (e == OK) {
 		u.phc = str_c(phc);
 		e = make(s, &a, &u, fold, now, f);

@@ -8,14 +8,14 @@
 #include "base/err.h"
 #include "base/str.h"
 
+struct config;
 struct id;
-struct password_params;
 struct store;
 
 /* Makes the user (with a verified address) and its assignment to platform-admin in one batch.
  * E_CONFLICT when there is a platform admin, E_EMAIL_TAKEN, E_INVALID_FIELD, E_WEAK_PASSWORD. `now`
- * is wall time in microseconds. */
+ * is wall time in microseconds; of c, auth.argon2 and auth.password are looked at. */
 enum err iam_admin_init(struct store *s, struct str email, struct str password,
-    const struct password_params *params, int64_t now, struct id *user, struct fail *f);
+    const struct config *c, int64_t now, struct id *user, struct fail *f);
 
 #endif

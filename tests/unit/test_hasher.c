@@ -136,6 +136,27 @@ static void hashing_gives_way(void **state)
 	hasher_free(h);
 }
 
+static void other_parameters_hold_from_the_next_call_on(void **state)
+{
+	static const struct password_params stronger = { .memory_kib = 128, .iterations = 2,
+		.parallelism = 1 };
+	char phc[PASSWORD_PHC_LEN], anew[PASSWORD_PHC_LEN];
+	bool weaker = true;
+	struct hasher *h;
+
+	(void)state;
+	assert_int_equal(hasher_new(&cheap, 1, 0, &h), OK);
+	assert_int_equal(hasher_hash(h, STR("a password"), phc), OK);
+	assert_int_equal(hasher_verify(h, STR("a password"), str_c(phc), &weaker), OK);
+	assert_false(weaker);
+	hasher_configure(h, &stronger);
+	assert_int_equal(hasher_verify(h, STR("a password"), str_c(phc), &weaker), OK);
+	assert_true(weaker);
+	assert_int_equal(hasher_hash(h, STR("a password"), anew), OK);
+	assert_non_null(strstr(anew, "$m=128,t=2,p=1$"));
+	hasher_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +164,7 @@ int main(void)
 		cmocka_unit_test(what_has_no_room_is_refused),
 		cmocka_unit_test(verifies_and_says_what_is_weaker),
 		cmocka_unit_test(hashing_gives_way),
+		cmocka_unit_test(other_parameters_hold_from_the_next_call_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
