@@ -167,7 +167,8 @@ static int query_index(const struct op *op, struct str key)
 	return -1;
 }
 
-static enum err bad_parameter(struct fail *f, enum err e, const struct op *op, const char *what, struct str key)
+static enum err bad_parameter(struct fail *f, enum err e, const struct op *op, const char *what,
+    struct str key)
 {
 	fail_set(f, e, "%s %s \"%.*s\"", op->path, what, (int)(key.n < 64 ? key.n : 64), key.p);
 	fail_details_take(f, json_pack("{s:s%}", "parameter", key.p, key.n));

@@ -5,9 +5,11 @@
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "base/rnd.h"
 #include "base/str.h"
 #include "front/exchange.h"
 #include "front/handshake.h"
@@ -57,34 +59,76 @@ static socklen_t length_of(const struct sockaddr_storage *a)
 	return a->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 }
 
-/* The first socket of an address asks for SO_REUSEPORT only once it is bound: a bind with it would quietly
- * succeed, and share the connections, when another gateway of the same user already listens there. */
-static bool bind_to(int s, const struct sockaddr_storage *a, bool sibling)
+#define BIND_TRIES 20
+
+static bool allow_siblings(int s)
 {
 	int one = 1;
 
-	if (sibling && setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0)
-		return false;
-	return bind(s, (const struct sockaddr *)a, length_of(a)) == 0 &&
-	    (sibling || setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0);
+	return setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0;
 }
 
-static enum err listen_on(const struct sockaddr_storage *a, bool sibling, int *fd, struct fail *f)
+static int new_socket(int family)
 {
-	int one = 1, s = socket(a->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int one = 1, s = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	if (s < 0)
-		return fail_set(f, E_CONFIG, "socket: %s", strerror(errno));
 	/* TCP_NODELAY is inherited by what is accepted */
-	if (setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-	    setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0 ||
-	    !bind_to(s, a, sibling) || listen(s, BACKLOG) != 0) {
-		fail_set(f, E_CONFIG, "%s", strerror(errno));
+	if (s >= 0 && setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+	    setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0)
+		return s;
+	if (s >= 0)
 		close(s);
-		return E_CONFIG;
+	return -1;
+}
+
+/* The first socket of an address asks for SO_REUSEPORT only once it listens. With it a bind would quietly
+ * succeed, and share the connections, when another gateway of the same user listens there; and because of
+ * SO_REUSEADDR two that are bound and do not listen yet don't disturb each other: it is listen(2) that
+ * decides, and the kernel lets one of them through, or none. */
+static int listen_first(const struct sockaddr_storage *a)
+{
+	int s = new_socket(a->ss_family);
+
+	if (s >= 0 && bind(s, (const struct sockaddr *)a, length_of(a)) == 0 && listen(s, BACKLOG) == 0 &&
+	    allow_siblings(s))
+		return s;
+	if (s >= 0) {
+		int e = errno;
+
+		close(s);
+		errno = e;
 	}
-	*fd = s;
-	return OK;
+	return -1;
+}
+
+/* Of several that start at the same instant one must get the address, so none gives up when all of them
+ * failed at once: that ends as soon as one was a little earlier. */
+static int listen_alone(const struct sockaddr_storage *a)
+{
+	int s = listen_first(a);
+
+	for (int i = 0; s < 0 && errno == EADDRINUSE && i < BIND_TRIES; i++) {
+		struct timespec pause = { 0 };
+		uint16_t us;
+
+		rnd_bytes(&us, sizeof us);
+		pause.tv_nsec = us % 5000 * 1000;
+		(void)nanosleep(&pause, NULL);
+		s = listen_first(a);
+	}
+	return s;
+}
+
+static int listen_sibling(const struct sockaddr_storage *a)
+{
+	int s = new_socket(a->ss_family);
+
+	if (s >= 0 && allow_siblings(s) && bind(s, (const struct sockaddr *)a, length_of(a)) == 0 &&
+	    listen(s, BACKLOG) == 0)
+		return s;
+	if (s >= 0)
+		close(s);
+	return -1;
 }
 
 enum err front_bind(const char *address, int *fd, struct sockaddr_storage *bound, struct fail *f)
@@ -93,7 +137,6 @@ enum err front_bind(const char *address, int *fd, struct sockaddr_storage *bound
 		.ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list;
 	char host[256], port[16];
 	socklen_t n = sizeof *bound;
-	enum err e;
 	int rc;
 
 	if (!split_address(address, host, port))
@@ -104,16 +147,17 @@ enum err front_bind(const char *address, int *fd, struct sockaddr_storage *bound
 	memset(bound, 0, sizeof *bound);
 	memcpy(bound, list->ai_addr, list->ai_addrlen);
 	freeaddrinfo(list);
-	e = listen_on(bound, false, fd, f);
-	if (e != OK)
-		return fail_wrap(f, "%s", address);
+	*fd = listen_alone(bound);
+	if (*fd < 0)
+		return fail_set(f, E_CONFIG, "%s: %s", address, strerror(errno));
 	getsockname(*fd, (struct sockaddr *)bound, &n);
 	return OK;
 }
 
 enum err front_bind_sibling(const struct sockaddr_storage *bound, int *fd, struct fail *f)
 {
-	return listen_on(bound, true, fd, f);
+	*fd = listen_sibling(bound);
+	return *fd >= 0 ? OK : fail_set(f, E_CONFIG, "another socket for the same address: %s", strerror(errno));
 }
 
 /* ---- the front ----------------------------------------------------------------------------- */

@@ -1,8 +1,11 @@
 """What the gateway says of odd requests, to the caller and in its log."""
 import re
+import socket
+import subprocess
 
 import pytest
 
+from harness.paths import GATEWAYD, program
 from harness.raw import raw
 from harness.wait import until
 
@@ -108,3 +111,23 @@ def test_a_log_for_people(gateway):
                         r'trace_id="\w{32}" source="127.0.0.1" http=1 duration_us=\d+ upstream_us=0 bytes_in=0 '
                         r'bytes_out=\d+', line), line
     assert "{" not in replica.process.output()
+
+
+def test_an_address_is_one_gateways(tmp_path):
+    """However many start at the same instant: one listens, the others say why they do not."""
+    for _ in range(3):
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            port = s.getsockname()[1]
+        started = [subprocess.Popen([program(GATEWAYD), "-o", f"store.url=sqlite:{tmp_path}/{i}.db", "-o", "workers=3",
+                                     "-o", f"listen.http=127.0.0.1:{port}", "-o", "listen.grpc=127.0.0.1:0",
+                                     "-o", "listen.admin=127.0.0.1:0", "-o", f"mail.url=spool:{tmp_path}/mail",
+                                     "-o", "auth.argon2.memory_kib=8192", "-o", "log.level=error"],
+                                    stderr=subprocess.PIPE, cwd=tmp_path) for i in range(20)]
+        until(lambda: sum(p.poll() is None for p in started) <= 1, 30, "all but one to give up")
+        alive = [p for p in started if p.poll() is None]
+        refused = [(p.returncode, p.stderr.read()) for p in started if p.poll() is not None]
+        for p in alive:
+            p.terminate()
+            p.communicate(timeout=20)
+        assert len(alive) == 1, refused
+        assert all(code == 2 and b"Address already in use" in said for code, said in refused), refused
