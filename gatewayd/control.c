@@ -41,6 +41,7 @@
 
 #define LANE_QUEUE 1024
 #define RETRY_US (100 * CLOCK_MS)
+#define AUDIT_PATIENCE (5 * CLOCK_SEC)
 
 struct control {
 	struct ctl ctl;
@@ -63,7 +64,7 @@ struct control {
 	struct issuers issuers;
 	struct rotation rotation;
 	int64_t loaded_seq; /* of the feed, before the first snapshots were read */
-	_Atomic bool fresh, draining, basic_without_tls, verified_only;
+	_Atomic bool fresh, writable, draining, basic_without_tls, verified_only;
 
 	pthread_mutex_t mu; /* guards the snapshots below */
 	struct keyring *keys;
@@ -327,6 +328,18 @@ void control_forget_workers(struct control *c)
 	c->nworkers = 0;
 }
 
+static void look_at_disk(struct control *c)
+{
+	bool ok = store_writable(c->store);
+
+	if (atomic_exchange(&c->writable, ok) == ok)
+		return;
+	if (ok)
+		log_info("the store can be written again");
+	else
+		log_error("the store can't be written: its disk is full, or fails");
+}
+
 void control_tick(struct control *c)
 {
 	bool ok = feed_age(c->feed) < c->config->authz_max_staleness;
@@ -335,6 +348,7 @@ void control_tick(struct control *c)
 		log_error("state is stale: decisions fail closed until the store answers");
 	else if (ok)
 		atomic_store(&c->fresh, true);
+	look_at_disk(c);
 	rotation_tick(&c->rotation);
 }
 
@@ -346,7 +360,7 @@ static const char *not_ready(struct ctl *ctl)
 
 	if (atomic_load(&c->draining))
 		return "draining";
-	if (!atomic_load(&c->fresh))
+	if (!atomic_load(&c->fresh) || !atomic_load(&c->writable))
 		return "store";
 	return NULL;
 }
@@ -452,9 +466,11 @@ void control_drain(struct control *c)
 	atomic_store(&c->draining, true);
 }
 
-/* The drain is over: calls of the store and fetches that still hang are not waited for. */
+/* The drain is over: calls of the store and fetches that still hang are not waited for, but for what the
+ * audit log still has to say of requests that were answered. */
 void control_lane_stop(struct control *c)
 {
+	(void)audit_flush_for(c->audit, AUDIT_PATIENCE);
 	store_stop(c->store);
 	issuers_stop(&c->issuers);
 	pool_stop(c->lane);
@@ -626,6 +642,7 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 		return fail_set(f, E_NOMEM, "out of memory");
 	c->config = config;
 	c->ctl.replica = id_new(clock_wall());
+	atomic_store(&c->writable, true);
 	atomic_store(&c->basic_without_tls, config->auth_allow_basic_without_tls);
 	atomic_store(&c->verified_only, config->auth_signup == SIGNUP_VERIFY);
 	pthread_mutex_init(&c->mu, NULL);

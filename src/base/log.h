@@ -47,7 +47,7 @@ void log_emit(enum log_level level, const char *msg, const struct log_field *fie
 #define log_announce(msg, ...) \
 	log_write(LOG_INFO, (msg), (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(,) { NULL } })
 void log_write(enum log_level level, const char *msg, const struct log_field *fields);
-/* A failure with its code and text; level error. */
+/* A failure with its code and text; level error. One that only says that the gateway shuts down is none. */
 void log_fail(const char *msg, const struct fail *f);
 /* Appends one line (with its newline) to `out` instead of writing it: for writers that gather many
  * lines, like the access log. `wall` is microseconds. */

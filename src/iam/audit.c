@@ -225,6 +225,21 @@ void audit_flush(struct audit *a)
 	pthread_mutex_unlock(&a->queue_mu);
 }
 
+bool audit_flush_for(struct audit *a, int64_t us)
+{
+	int64_t t = clock_mono() + us;
+	struct timespec until = { t / CLOCK_SEC, t % CLOCK_SEC * 1000 };
+	bool all;
+	int rc = 0;
+
+	pthread_mutex_lock(&a->queue_mu);
+	while (a->n + a->busy > 0 && rc == 0)
+		rc = pthread_cond_clockwait(&a->idle, &a->queue_mu, CLOCK_MONOTONIC, &until);
+	all = a->n + a->busy == 0;
+	pthread_mutex_unlock(&a->queue_mu);
+	return all;
+}
+
 /* Up to BATCH records off the queue; none when the thread is to end. Waits for them. */
 static size_t take(struct audit *a, struct waiting *out[BATCH])
 {

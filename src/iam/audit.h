@@ -35,6 +35,8 @@ enum err audit_commit(struct audit *a, struct write *w, struct audit_record *r, 
 enum err audit_post(struct audit *a, const struct audit_record *r);
 /* Returns when all that was posted before the call is in the store. For tests and shutdown. */
 void audit_flush(struct audit *a);
+/* ... or until `us` microseconds have passed: whether all are. */
+bool audit_flush_for(struct audit *a, int64_t us);
 
 struct audit_row {
 	struct audit_record r;

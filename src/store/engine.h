@@ -20,6 +20,7 @@ struct engine_ops {
 	enum err (*write)(struct engine *e, const struct store_batch *b, size_t *failed_at,
 	    struct fail *f);
 	enum err (*tidy)(struct engine *e, int64_t now, struct fail *f);
+	bool (*writable)(struct engine *e); /* NULL: nothing is known that speaks against it */
 	void (*stop)(struct engine *e);  /* calls under way and to come fail soon */
 	void (*close)(struct engine *e); /* frees; no call is under way any more */
 };

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/heap.h"
@@ -145,6 +147,27 @@ static enum err sqlite_tidy(struct engine *engine, int64_t now, struct fail *f)
 	return OK;
 }
 
+#define ROOM_MIN (1u << 20)           /* bytes; a few commits */
+#define FAILED_FOR (5 * CLOCK_SEC)    /* how long a disk counts as failing after it did */
+
+/* What is kept for root is room for root. */
+static bool has_room(const char *path)
+{
+	struct statvfs v;
+
+	if (statvfs(path, &v) != 0)
+		return false;
+	return (uint64_t)(geteuid() == 0 ? v.f_bfree : v.f_bavail) * v.f_frsize >= ROOM_MIN;
+}
+
+static bool sqlite_writable(struct engine *engine)
+{
+	const struct sqlite *s = (const struct sqlite *)engine;
+	int64_t failed = s->writer != NULL ? writer_failed_at(s->writer) : 0;
+
+	return (failed == 0 || clock_mono() - failed > FAILED_FOR) && has_room(s->path);
+}
+
 static void sqlite_stop(struct engine *engine)
 {
 	struct sqlite *s = (struct sqlite *)engine;
@@ -180,6 +203,7 @@ static const struct engine_ops sqlite_ops = {
 	.read = sqlite_read,
 	.write = sqlite_write,
 	.tidy = sqlite_tidy,
+	.writable = sqlite_writable,
 	.stop = sqlite_stop,
 	.close = sqlite_close,
 };

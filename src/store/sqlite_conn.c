@@ -46,6 +46,8 @@ enum err conn_error(struct conn *c, int rc, struct fail *f)
 		return engine_sql_error(msg, f);
 	case SQLITE_FULL:
 	case SQLITE_IOERR:
+		c->disk_failed = true;
+		__attribute__((fallthrough));
 	case SQLITE_CANTOPEN:
 	case SQLITE_READONLY:
 	case SQLITE_PERM:

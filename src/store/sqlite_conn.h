@@ -24,6 +24,7 @@ struct conn {
 	size_t cached;
 	int64_t busy_us;       /* how long to wait for another process's lock */
 	int64_t busy_until;    /* monotonic, of the wait under way */
+	bool disk_failed;      /* set by an error of the disk; the owner clears it */
 	atomic_bool *closing;  /* ends every wait; may be NULL */
 };
 

@@ -31,6 +31,7 @@ struct writer {
 	int64_t timeout_us;
 	pthread_t thread;
 	atomic_bool closing;
+	atomic_int_fast64_t failed_at; /* monotonic: the disk did; 0: never */
 	pthread_mutex_t lock; /* what follows */
 	pthread_cond_t work, room;
 	struct job *head, **tail;
@@ -179,6 +180,9 @@ static void *writer_thread(void *arg)
 		n = commit_group(&w->conn, group);
 		if (n > 0)
 			meter_commit(w->meter, n);
+		if (w->conn.disk_failed)
+			w->failed_at = clock_mono();
+		w->conn.disk_failed = false;
 		pthread_mutex_lock(&w->lock);
 		finish_group(group);
 	}
@@ -259,6 +263,11 @@ enum err writer_write(struct writer *w, const struct store_batch *b, size_t *fai
 	pthread_cond_destroy(&job.cond);
 	*failed_at = job.failed_at;
 	return job.err == OK ? OK : fail_set(f, job.err, "%s", job.fail.text);
+}
+
+int64_t writer_failed_at(const struct writer *w)
+{
+	return w->failed_at;
 }
 
 /* ---- open and close ----------------------------------------------------------------------- */

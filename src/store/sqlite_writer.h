@@ -17,6 +17,8 @@ struct writer;
 /* The file is made when it is missing. */
 enum err writer_open(struct writer **w, const char *path, int64_t timeout_us, struct meter *m,
     struct fail *f);
+/* When the disk last failed a write, clock_mono; 0: never. Any thread. */
+int64_t writer_failed_at(const struct writer *w);
 /* What waits is still written; no more is taken. */
 void writer_stop(struct writer *w);
 /* Nobody may call writer_write any more. */

@@ -27,6 +27,7 @@ struct store {
 	struct engine *engine;
 	struct meter meter;
 	bool rqlite, read_only;
+	atomic_bool stopping;
 	atomic_long fail_in; /* 0: off; n: the n-th call fails */
 	atomic_int injected;
 };
@@ -121,7 +122,19 @@ void store_close(struct store *s)
 
 void store_stop(struct store *s)
 {
+	s->stopping = true;
 	s->engine->ops->stop(s->engine);
+}
+
+bool store_writable(struct store *s)
+{
+	return s->engine->ops->writable == NULL || s->engine->ops->writable(s->engine);
+}
+
+/* A call that fails because it was told to is no failure of the store. */
+static enum err told(struct store *s, enum err e, struct fail *f)
+{
+	return e == E_STORE_UNAVAILABLE && s->stopping ? fail_set(f, E_DRAINING, "%s", "") : e;
 }
 
 bool store_is_rqlite(const struct store *s)
@@ -164,7 +177,7 @@ enum err store_read(struct store *s, enum store_level level, const struct store_
 	enum err e = check(s, stmts, n, f);
 
 	if (e == OK)
-		e = s->engine->ops->read(s->engine, level, stmts, n, a, out, f);
+		e = told(s, s->engine->ops->read(s->engine, level, stmts, n, a, out, f), f);
 	count(&s->meter.reads, 1);
 	count_duration(s->meter.read, &s->meter.read_us_sum, clock_mono() - start);
 	if (e != OK)
@@ -190,7 +203,7 @@ enum err store_write(struct store *s, const struct store_batch *b, size_t *faile
 		return fail_set(f, E_INTERNAL, "the store was opened read-only");
 	e = check(s, b->stmts, b->n, f);
 	if (e == OK)
-		e = s->engine->ops->write(s->engine, b, &at, f);
+		e = told(s, s->engine->ops->write(s->engine, b, &at, f), f);
 	if (failed_at != NULL)
 		*failed_at = at;
 	count(&s->meter.writes, 1);
@@ -202,7 +215,7 @@ enum err store_write(struct store *s, const struct store_batch *b, size_t *faile
 
 enum err store_tidy(struct store *s, int64_t now, struct fail *f)
 {
-	return s->read_only ? OK : s->engine->ops->tidy(s->engine, now, f);
+	return s->read_only ? OK : told(s, s->engine->ops->tidy(s->engine, now, f), f);
 }
 
 /* ---- errors that both engines word alike -------------------------------------------------- */

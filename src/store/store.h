@@ -96,9 +96,12 @@ struct store_config {
 enum err store_open(struct store **s, const struct store_config *c, struct fail *f);
 /* Nobody may be in a call any more. */
 void store_close(struct store *s);
-/* Calls under way and to come fail soon with E_STORE_UNAVAILABLE (or have done what they should), so
- * that the threads that make them can be joined before store_close. */
+/* Calls under way and to come fail soon with E_DRAINING (or have done what they should), so that the threads
+ * that make them can be joined before store_close. */
 void store_stop(struct store *s);
+/* False: writes can't be expected to succeed, because there is no room for them (SQLite: the file system is
+ * full) or the disk failed one of the last few seconds. Cheap, blocks no longer than statvfs(2). */
+bool store_writable(struct store *s);
 bool store_is_rqlite(const struct store *s);
 
 /* Runs the n statements in one snapshot; out[i] holds the rows of stmts[i], in `a`.

@@ -1,6 +1,9 @@
 """What the gateway says of odd requests, to the caller and in its log."""
+import concurrent.futures
+import contextlib
 import re
 import socket
+import sqlite3
 import subprocess
 
 import pytest
@@ -131,3 +134,54 @@ def test_an_address_is_one_gateways(tmp_path):
             p.communicate(timeout=20)
         assert len(alive) == 1, refused
         assert all(code == 2 and b"Address already in use" in said for code, said in refused), refused
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 8 MiB of its own."""
+    path = tmp_path / "small"
+    path.mkdir()
+    p = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(path)], capture_output=True, text=True)
+    if p.returncode != 0:
+        pytest.skip(f"a file system can't be mounted here: {p.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_a_full_disk_is_not_ready(gateway, small_disk):
+    gw = gateway(config={"store.url": f"sqlite:{small_disk}/gateway.db", "workers": 1}, start=False)
+    gw.store_url = f"sqlite:{small_disk}/gateway.db"
+    gw.prepare()
+    replica = gw.replicas[0].start()
+    ready = lambda: gw.call("GET", "/ready")
+    token = gw.signin()["access_token"]
+    with open(small_disk / "filler", "wb", buffering=0) as f:
+        with pytest.raises(OSError):
+            while True:
+                f.write(b"x" * 4096)
+    until(lambda: ready().status_code == 503, 10, "/ready to fail")
+    assert ready().json()["code"] == "not_ready" and ready().json()["details"] == {"check": "store"}
+    assert gw.call("GET", "/health").status_code == 200 and gw.call("GET", "/v1/me", token=token).status_code == 200
+    (small_disk / "filler").unlink()
+    until(lambda: ready().status_code == 200, 20, "/ready to recover")
+    said = [e["msg"] for e in replica.log() if e.get("level") in ("info", "error")]
+    assert "the store can't be written: its disk is full, or fails" in said and "the store can be written again" in said
+
+
+def test_a_stop_says_no_error_and_loses_no_record(gateway):
+    """Refused mutations are noted behind the answer: those that came just before the end, too."""
+    gw = gateway(config={"workers": 2})
+    token = gw.signin()["access_token"]
+    before = audited(gw)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        codes = list(pool.map(lambda i: gw.call("DELETE", f"/admin/tenants/t{i}", token=token, listener="admin").status_code,
+                              range(200)))
+    gw.replicas[0].stop()
+    assert codes == [404] * 200
+    assert audited(gw) == before + 200
+    assert [e for e in gw.replicas[0].log() if e.get("level") in ("warn", "error")] == []
+
+
+def audited(gw):
+    with contextlib.closing(sqlite3.connect(gw.store_url.removeprefix("sqlite:"))) as db:
+        return db.execute("SELECT count(*) FROM audit WHERE action = 'tenants.delete'").fetchone()[0]

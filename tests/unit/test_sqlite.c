@@ -244,10 +244,9 @@ static void stop_ends_the_waiting(void **state)
 	poll_again(); /* either side of it is right */
 	store_stop(x->store);
 	pthread_join(t, NULL);
-	assert_int_equal(b.err, E_STORE_UNAVAILABLE);
+	assert_int_equal(b.err, E_DRAINING);
 	assert_true(clock_mono() - start < 5 * CLOCK_SEC);
-	assert_int_equal(store_read(x->store, STORE_FRESH, &q, 1, &x->arena, &r, NULL),
-	    E_STORE_UNAVAILABLE);
+	assert_int_equal(store_read(x->store, STORE_FRESH, &q, 1, &x->arena, &r, NULL), E_DRAINING);
 	sqlite3_close(db);
 }
 
@@ -272,6 +271,7 @@ static void a_full_disk_is_told_and_survived(void **state)
 	setrlimit(RLIMIT_FSIZE, &was);
 	assert_true(e == E_STORE_UNAVAILABLE || e == E_STORE_UNKNOWN);
 	assert_non_null(strstr(f.text, "disk"));
+	assert_false(store_writable(x->store));
 	assert_int_equal(fixture_int(x->store, S("SELECT count(*) FROM t")), 0);
 	assert_ok(fixture_write(x->store, w, 2, &f), &f);
 	assert_int_equal(fixture_int(x->store, S("SELECT count(*) FROM t")), 2);
