@@ -8,12 +8,12 @@
 
 struct config;
 struct ctl;
-struct provider;
+struct oidc;
 struct providers;
 
 struct issuers {
 	struct providers *providers;
-	struct provider *oidc; /* NULL: none is configured */
+	struct oidc *oidc; /* NULL: none is configured */
 };
 
 /* Checks the addresses; fetches nothing. */

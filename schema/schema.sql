@@ -89,6 +89,19 @@ CREATE TABLE idempotency (
 
 CREATE INDEX idempotency_at ON idempotency (at);
 
+CREATE TABLE identity (
+	id BLOB NOT NULL PRIMARY KEY,
+	issuer TEXT NOT NULL,   -- iss
+	subject TEXT NOT NULL,  -- sub
+	principal BLOB NOT NULL, -- user
+	email TEXT,
+	last_used_at INTEGER,
+	created_at INTEGER NOT NULL,
+	UNIQUE (issuer, subject)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX identity_principal ON identity (principal, id);
+
 CREATE TABLE known_network (
 	account BLOB NOT NULL,
 	network BLOB NOT NULL,
@@ -143,6 +156,25 @@ CREATE TABLE mfa_totp (
 	tries INTEGER NOT NULL DEFAULT 0,      -- answers since the last right one, while tries_until
 	tries_until INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE oidc_handoff (
+	hash BLOB NOT NULL PRIMARY KEY, -- SHA-256 of purpose and code
+	finish_hash BLOB NOT NULL,      -- of the token that whoever began it has
+	principal BLOB NOT NULL,        -- user
+	identity BLOB NOT NULL,
+	expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX oidc_handoff_expires ON oidc_handoff (expires_at);
+
+CREATE INDEX oidc_handoff_principal ON oidc_handoff (principal);
+
+CREATE TABLE oidc_state (
+	hash BLOB NOT NULL PRIMARY KEY, -- SHA-256 of purpose and state
+	expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX oidc_state_expires ON oidc_state (expires_at);
 
 CREATE TABLE one_time_token (
 	hash BLOB NOT NULL PRIMARY KEY, -- SHA-256 of kind and token

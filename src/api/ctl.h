@@ -21,7 +21,7 @@ struct keyring;
 struct mail_sender;
 struct mail_templates;
 struct obs;
-struct provider;
+struct oidc;
 struct request;
 struct route_table;
 struct seal;
@@ -40,7 +40,7 @@ struct ctl {
 	struct fleet *fleet; /* nodes and how they are, upstream/fleet.h; NULL: none (tests) */
 	const struct mail_templates *templates;
 	struct mail_sender *mail; /* see letters.h */
-	struct provider *oidc; /* authn/provider.h; NULL: none is configured */
+	struct oidc *oidc; /* authn/oidc.h; NULL: none is configured */
 	struct audit *audit; /* iam/audit.h; NULL: none is kept (tests) */
 	_Atomic(const struct config *) config; /* replaced by SIGHUP; old ones live until the end */
 	struct str issuer, audience;

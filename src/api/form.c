@@ -2,14 +2,13 @@
 
 #include "request/request.h"
 
-enum err form_field(struct request *r, const char *name, struct str *out)
+enum err form_value(struct request *r, struct str text, const char *name, struct str *out)
 {
-	struct str rest = buf_str(&r->body);
 	bool seen = false;
 
 	*out = STR_NONE;
-	while (rest.p != NULL && r->body.n > 0) {
-		struct str value, key = str_cut(str_cut(rest, '&', &rest), '=', &value);
+	while (text.p != NULL && text.n > 0) {
+		struct str value, key = str_cut(str_cut(text, '&', &text), '=', &value);
 
 		if (!str_eqc(key, name))
 			continue;
@@ -23,4 +22,9 @@ enum err form_field(struct request *r, const char *name, struct str *out)
 			return E_BAD_REQUEST;
 	}
 	return OK;
+}
+
+enum err form_field(struct request *r, const char *name, struct str *out)
+{
+	return form_value(r, buf_str(&r->body), name, out);
 }

@@ -9,8 +9,10 @@
 
 struct request;
 
-/* The decoded value of a field of r->body, in the request's arena; .p NULL when it is absent or empty.
- * E_BAD_REQUEST: given twice, or not percent-encoded UTF-8. E_NOMEM. */
+/* The decoded value of a field of the text (a query is written like a form), in the request's arena; .p
+ * NULL when it is absent or empty. E_BAD_REQUEST: given twice, or not percent-encoded UTF-8. E_NOMEM. */
+enum err form_value(struct request *r, struct str text, const char *name, struct str *out);
+/* The same of r->body. */
 enum err form_field(struct request *r, const char *name, struct str *out);
 
 #endif

@@ -53,6 +53,16 @@ enum err op_mfa_verify(struct ctl *c, struct request *r, struct fail *f);
 enum err op_mfa_delete(struct ctl *c, struct request *r, struct fail *f);
 enum err op_user_mfa_delete(struct ctl *c, struct request *r, struct fail *f);
 
+/* auth_oidc.c */
+enum err op_oidc_start(struct ctl *c, struct request *r, struct fail *f);
+enum err op_oidc_callback(struct ctl *c, struct request *r, struct fail *f);
+enum err op_oidc_finish(struct ctl *c, struct request *r, struct fail *f);
+enum err op_oidc_link(struct ctl *c, struct request *r, struct fail *f);
+
+/* auth_identity.c */
+extern const struct resource own_identity_rows, identity_rows;
+enum err op_identity_create(struct ctl *c, struct request *r, struct fail *f);
+
 /* auth_me.c */
 enum err op_jwks(struct ctl *c, struct request *r, struct fail *f);
 enum err op_me(struct ctl *c, struct request *r, struct fail *f);

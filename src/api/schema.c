@@ -22,6 +22,13 @@ const struct schema schemas_all[] = {
 	TAKES("ChangePasswordRequest", body_change_password),
 	TAKES("MfaCode", body_mfa_code),
 	TAKES("MfaAnswer", body_mfa_verify),
+	TAKES("OidcBegin", body_oidc_begin),
+	ANSWER("OidcBegun", "authorization_url:string finish_token:string!"),
+	TAKES("OidcFinish", body_oidc_finish),
+	TAKES("IdentityCreate", body_identity_create),
+	ANSWER("Identity", "id:uuid user:uuid issuer:string subject:string email:string? created_at:time"
+	    " last_used_at:time? etag:string"),
+	LIST("IdentityList"),
 	ANSWER("TotpEnrolment", "secret:string otpauth_uri:string qr_svg:string"),
 	ANSWER("RecoveryCodes", "recovery_codes:[string]"),
 	ANSWER("SignupReply", "user:User"),

@@ -69,6 +69,7 @@ static enum err read_all(struct discovery *d, struct str issuer, struct fail *f)
 	d->jwks_uri = url_of(d->root, "jwks_uri", &ok);
 	d->authorization_endpoint = url_of(d->root, "authorization_endpoint", &ok);
 	d->token_endpoint = url_of(d->root, "token_endpoint", &ok);
+	d->userinfo_endpoint = url_of(d->root, "userinfo_endpoint", &ok);
 	if (!ok)
 		return refuse(f, "an address in it is neither https nor http to loopback");
 	if (d->jwks_uri == NULL)

@@ -18,7 +18,8 @@ struct json_t;
 struct discovery {
 	struct json_t *root; /* owns the texts below, which end in a NUL */
 	const char *jwks_uri;
-	const char *authorization_endpoint, *token_endpoint; /* NULL: it names none */
+	/* NULL: it names none */
+	const char *authorization_endpoint, *token_endpoint, *userinfo_endpoint;
 	bool iss_in_response; /* RFC 9207: its authorization responses carry iss */
 	bool auth_basic, auth_post; /* how a client may authenticate at the token endpoint (RFC 6749, 2.3.1) */
 	bool code_flow;       /* it gives out codes, and knows PKCE with S256 or does not say */

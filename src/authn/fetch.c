@@ -47,7 +47,7 @@ static bool transport_allowed(CURLU *u)
 	char *scheme = NULL, *host = NULL;
 	bool ok = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
 	    curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && host[0] != '\0' &&
-	    (strcmp(scheme, "https") == 0 || (strcmp(scheme, "http") == 0 && is_loopback(host)));
+	    (strcmp(scheme, "https") == 0 || is_loopback(host));
 
 	curl_free(scheme);
 	curl_free(host);
@@ -55,30 +55,39 @@ static bool transport_allowed(CURLU *u)
 }
 
 /* libcurl takes one slash, or three, for two. */
-static bool starts_with_scheme(const char *url)
+static bool looks_like_one(const char *url)
 {
 	size_t n = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
 
-	return n > 0 && url[n] != '/';
-}
-
-bool fetch_url_allowed(const char *url)
-{
-	CURLU *u;
-	bool ok;
-
-	if (!starts_with_scheme(url))
+	if (n == 0 || url[n] == '/')
 		return false;
 	for (const char *c = url; *c != '\0'; c++)
 		if (*c <= ' ' || *c >= 0x7f)
 			return false;
-	u = curl_url();
-	ok = u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+	return true;
+}
+
+static bool check_url(const char *url, bool any_transport)
+{
+	CURLU *u = looks_like_one(url) ? curl_url() : NULL;
+	bool ok = u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
 	    part_absent(u, CURLUPART_USER, CURLUE_NO_USER) &&
 	    part_absent(u, CURLUPART_PASSWORD, CURLUE_NO_PASSWORD) &&
-	    part_absent(u, CURLUPART_FRAGMENT, CURLUE_NO_FRAGMENT) && transport_allowed(u);
+	    part_absent(u, CURLUPART_FRAGMENT, CURLUE_NO_FRAGMENT) &&
+	    (any_transport || transport_allowed(u));
+
 	curl_url_cleanup(u);
 	return ok;
+}
+
+bool fetch_url_valid(const char *url)
+{
+	return check_url(url, true);
+}
+
+bool fetch_url_allowed(const char *url)
+{
+	return check_url(url, false);
 }
 
 /* ---- what comes back ------------------------------------------------------------------------- */

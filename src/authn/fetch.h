@@ -1,7 +1,7 @@
 /* One HTTP exchange with a server of somebody else (an OpenID provider, an issuer), by libcurl and held
  * to limits: https, or http to loopback alone; TLS 1.2 and a certificate that verifies; no redirects, no
- * proxy, no compression; a time for all of it; a size past which it is broken off. Nothing of it is logged here:
- * bodies carry codes and tokens, and are wiped.
+ * proxy, no compression; a time for all of it; a size past which it is broken off. Nothing of it is
+ * logged here: bodies carry codes and tokens, and are wiped.
  *
  * A fetch belongs to one thread at a time. It blocks in fetch_run; whoever must not block adds
  * fetch_handle to a multi handle of its own. */
@@ -22,8 +22,9 @@ struct fetch_limits {
 	size_t max;         /* bytes of the answer */
 };
 
-/* Whether it is a URL that may be fetched, or that a browser may be sent to: https, or http to
- * loopback (127.0.0.0/8, ::1, localhost); with a host, without user, password or fragment. */
+/* Whether it is an http or https URL in visible ASCII, with a host, without user, password or fragment. */
+bool fetch_url_valid(const char *url);
+/* Whether it may be fetched besides: https, or http to loopback (127.0.0.0/8, ::1, localhost). */
 bool fetch_url_allowed(const char *url);
 
 enum err fetch_new(const struct fetch_limits *l, struct fetch **out);

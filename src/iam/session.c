@@ -15,6 +15,7 @@ static const char *const end_reasons[] = {
 	[SESSION_PASSWORD] = "password",
 	[SESSION_ADMIN] = "admin",
 	[SESSION_DISABLED] = "disabled",
+	[SESSION_UNLINKED] = "unlinked",
 };
 
 static void from_row(const struct store_rows *r, size_t i, struct session *s)
@@ -217,6 +218,13 @@ enum err session_rotate(struct store *st, const struct seal *seal, const struct 
 }
 
 /* ---- ending --------------------------------------------------------------------------------- */
+
+void session_guard_live(struct write *w, struct id id, struct id principal)
+{
+	WRITE1(w, E_UNAUTHENTICATED, "UPDATE session SET last_used_at = last_used_at WHERE id = ?"
+	    " AND principal = ? AND ended_at IS NULL AND idle_expires_at > ? AND expires_at > ?",
+	    SV_ID(&id), SV_ID(&principal), SV_INT(w->now), SV_INT(w->now));
+}
 
 void session_end(struct write *w, struct id id, struct id principal, enum session_end why)
 {

@@ -18,7 +18,8 @@
 struct seal;
 struct write;
 
-enum session_end { SESSION_SIGNOUT, SESSION_REUSE, SESSION_PASSWORD, SESSION_ADMIN, SESSION_DISABLED };
+enum session_end { SESSION_SIGNOUT, SESSION_REUSE, SESSION_PASSWORD, SESSION_ADMIN, SESSION_DISABLED,
+	SESSION_UNLINKED };
 
 struct session {
 	struct id id, principal;
@@ -64,6 +65,8 @@ enum err session_rotate(struct store *s, const struct seal *seal, const struct s
     struct str refresh, int64_t now, struct arena *a, struct session *out,
     char token[REFRESH_TOKEN_LEN], bool *ended, struct fail *f);
 
+/* Changes nothing. Guard E_UNAUTHENTICATED: the principal's session still lives. */
+void session_guard_live(struct write *w, struct id id, struct id principal);
 /* Ends one live session of `principal`; E_NOT_FOUND when there is none. */
 void session_end(struct write *w, struct id id, struct id principal, enum session_end why);
 /* Ends all live sessions of the principal but `keep` (NULL: all). No guard. */

@@ -1,6 +1,7 @@
 #include "iam/user.h"
 
 #include "iam/assignment.h"
+#include "iam/identity.h"
 #include "iam/mfa.h"
 #include "iam/session.h"
 #include "iam/write.h"
@@ -100,6 +101,7 @@ void user_delete(struct write *w, struct id id, int64_t if_version)
 	    SV_ID(&id), SV_INT(if_version), SV_INT(if_version));
 	session_delete_all(w, id);
 	mfa_delete(w, id);
+	identity_delete_all(w, id);
 	assignment_delete_all(w, id);
 	assignment_guard_admin(w);
 	write_change_id(w, CHANGE_PRINCIPAL, &id);
@@ -120,6 +122,7 @@ void user_set_password(struct write *w, struct id id, struct str was, struct str
 
 void user_verify_email(struct write *w, struct id id)
 {
+	identity_drop_unproven(w, id);
 	WRITE1(w, E_TOKEN_INVALID,
 	    "UPDATE user SET email_verified_at = coalesce(email_verified_at, ?), version = version + 1,"
 	    " updated_at = ? WHERE id = ?", SV_INT(w->now), SV_INT(w->now), SV_ID(&id));

@@ -53,7 +53,7 @@ struct user_patch {
  * user that is gone is E_NOT_FOUND. Disabling ends all sessions, and is E_LAST_ADMIN for the last
  * enabled platform admin. */
 void user_update(struct write *w, struct id id, int64_t if_version, const struct user_patch *p);
-/* With assignments, sessions and second factor. E_LAST_ADMIN. */
+/* With assignments, sessions, second factor and identities. E_LAST_ADMIN. */
 void user_delete(struct write *w, struct id id, int64_t if_version);
 /* Sets the hash. was: the hash that was checked, E_INVALID_CREDENTIALS when it has changed since (.p
  * NULL: whatever was there). Ends all sessions but `keep` (NULL: all), and sign-ins that wait for a
@@ -66,7 +66,8 @@ static inline bool user_awaits_link(const struct user *u)
 {
 	return u->email_verified_at == 0 && !u->has_creator;
 }
-/* The address is its user's: a link in a mail to it was used. E_TOKEN_INVALID when the user is gone. */
+/* The address is its user's: a link in a mail to it was used. Identities that were linked before that was
+ * known go (iam/identity.h). E_TOKEN_INVALID when the user is gone. */
 void user_verify_email(struct write *w, struct id id);
 /* The same password under newer parameters: only while old_phc still holds; no guard. */
 void user_rehash_password(struct write *w, struct id id, struct str old_phc, struct str phc);

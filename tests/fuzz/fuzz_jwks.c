@@ -46,6 +46,7 @@ static void check_metadata(struct str text)
 	check_url(d.jwks_uri);
 	check_url(d.authorization_endpoint);
 	check_url(d.token_endpoint);
+	check_url(d.userinfo_endpoint);
 	discovery_release(&d);
 }
 

@@ -15,7 +15,7 @@
 static const char *const open_ops[] = {
 	"health", "ready", "metrics", "jwks", "auth.signup", "auth.verify", "auth.signin",
 	"auth.mfa.verify", "auth.refresh", "auth.forgot", "auth.reset", "auth.oidc.start",
-	"auth.oidc.callback", "grpc.health.check", "grpc.health.watch", "grpc.reflection.v1",
+	"auth.oidc.callback", "auth.oidc.finish", "grpc.health.check", "grpc.health.watch", "grpc.reflection.v1",
 	"grpc.reflection.v1alpha", NULL,
 };
 

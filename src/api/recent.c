@@ -1,0 +1,11 @@
+#include "api/recent.h"
+
+#include "base/clock.h"
+#include "request/request.h"
+
+#define RECENT (5 * 60 * CLOCK_SEC)
+
+enum err need_recent_signin(const struct request *r, struct fail *f)
+{
+	return clock_wall() - r->auth.auth_time <= RECENT ? OK : fail_code(f, E_RECENT_SIGNIN);
+}
