@@ -22,6 +22,7 @@
 #include "iam/identity.h"
 #include "iam/principal.h"
 #include "iam/session.h"
+#include "iam/throttle.h"
 #include "iam/user.h"
 #include "iam/write.h"
 
@@ -445,27 +446,35 @@ const struct body_field body_oidc_finish[] = {
 	{ NULL },
 };
 
-enum err op_oidc_finish(struct ctl *c, struct request *r, struct fail *f)
+static enum err find_handoff(struct ctl *c, struct request *r, struct oidc_handoff *h, struct user *u,
+    struct fail *f)
 {
-	struct oidc_handoff h;
 	struct oidc_finish b;
-	struct write w;
-	struct user u;
 	enum err e = need_oidc(c, f);
 
 	if (e == OK)
 		e = body_read(r, body_oidc_finish, &b, sizeof b, f);
 	if (e == OK)
-		e = oidc_handoff_find(c->store, b.code.v, b.finish_token.v, clock_wall(), &h, f);
+		e = oidc_handoff_find(c->store, b.code.v, b.finish_token.v, clock_wall(), h, f);
 	if (e != OK)
 		return e;
-	e = user_by_id(c->store, STORE_LINEAR, h.user, &r->arena, &u, f);
-	if (e == E_NOT_FOUND) {
-		fail_clear(f);
-		e = fail_code(f, E_TOKEN_INVALID);
-	}
-	if (e != OK)
+	e = user_by_id(c->store, STORE_LINEAR, h->user, &r->arena, u, f);
+	if (e != E_NOT_FOUND)
 		return e;
+	fail_clear(f);
+	return fail_code(f, E_TOKEN_INVALID);
+}
+
+enum err op_oidc_finish(struct ctl *c, struct request *r, struct fail *f)
+{
+	struct throttle_who who = throttle_who(r, STR_NONE);
+	struct oidc_handoff h;
+	struct write w;
+	struct user u;
+	enum err e = find_handoff(c, r, &h, &u, f);
+
+	if (e != OK)
+		return throttle_wrong(c->throttle, THROTTLE_LINK, &who, e, f);
 	write_init(&w, &r->arena, clock_wall());
 	oidc_handoff_use(&w, &h);
 	identity_use(&w, h.identity, h.user, STR_NONE);

@@ -36,9 +36,9 @@ enum err identity_by_id(struct store *s, struct id user, struct id id, struct ar
 enum err identity_list(struct store *s, struct id user, const struct id *after, int64_t limit,
     struct arena *a, struct user_identity **out, size_t *n, struct fail *f);
 
-/* Adds it to its enabled user; last_used_at is taken as given. E_IDENTITY_TAKEN: it is somebody's, or the user is
- * gone or disabled. verified_fold: if not .p NULL, the user must have that folded address, verified, else
- * E_LINK_REQUIRED. */
+/* Adds it to its enabled user; last_used_at is taken as given. E_IDENTITY_TAKEN: it is somebody's, or the
+ * user is gone or disabled. verified_fold: if not .p NULL, the user must have that folded address, verified,
+ * else E_LINK_REQUIRED. */
 void identity_insert(struct write *w, const struct user_identity *i, struct str verified_fold);
 /* It was used to sign in. Guard E_INVALID_CREDENTIALS: it is still the user's. email: as the provider says
  * now; .p NULL: what was stays. */
