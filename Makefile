@@ -178,6 +178,13 @@ races: ## what must happen once happens once: RACE_ROUNDS (1000) rounds of each 
 	@$(MAKE) -s -j$(JOBS) --no-print-directory all
 	@GW_BIN=$(BIN) GW_VARIANT=$(V) GW_RACE_ROUNDS=$(RACE_ROUNDS) $(PY) -m pytest -q -s tests/e2e/test_races.py
 
+CHAOS_SECONDS ?= 60
+.PHONY: chaos
+chaos: ## nodes that are stopped, killed, slowed and cut off under load for CHAOS_SECONDS (60); CHAOS_SEED repeats a run
+	@tools/deps.sh build test
+	@$(MAKE) -s -j$(JOBS) --no-print-directory all $(B)/samplenode
+	@GW_BIN=$(BIN) GW_VARIANT=$(V) CHAOS_SECONDS=$(CHAOS_SECONDS) $(PY) -m pytest -q -s tests/e2e/test_chaos.py
+
 FUZZ         := $(patsubst tests/fuzz/%.c,build/fuzz/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz

@@ -347,9 +347,10 @@ static void close_try(struct upstream_call *call, enum breaker_result result, en
 	int64_t now = loop_now(call->u->loop);
 
 	ep->outstanding--;
-	if (breaker_end(&ep->node->breaker, &ep->share, call->probe, result, now))
+	if (breaker_end(&ep->node->breaker, &ep->share, call->probe, result, now) &&
+	    !(call->probe && result == BREAKER_FAILED)) /* which only stays open */
 		log_info("the circuit of a node has changed", LOG_S("node", ep->url),
-		    LOG_Z("circuit", breaker_state_name(breaker_state(&ep->node->breaker))));
+		    LOG_Z("circuit", call->probe ? "closed" : "open"));
 	call->result.us = now - call->began;
 	stats_try(&call->shard->stats, o, call->result.us);
 	call->conn = NULL;
