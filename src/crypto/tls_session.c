@@ -1,17 +1,15 @@
 #include "crypto/tls_session.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/clock.h"
 #include "base/heap.h"
 #include "crypto/tls_client.h"
+#include "crypto/tls_peer.h"
 #include "crypto/tls_server.h"
 
 #define RECORD_MAX 16384
@@ -297,15 +295,6 @@ enum err tls_session_accept(struct tls_server *t, struct tls_buffers *b, int fd,
 	return OK;
 }
 
-static bool is_address(const char *host, gnutls_datum_t *bytes, unsigned char out[16])
-{
-	*bytes = (gnutls_datum_t){ out, 4 };
-	if (inet_pton(AF_INET, host, out) == 1)
-		return true;
-	bytes->size = 16;
-	return inet_pton(AF_INET6, host, out) == 1;
-}
-
 enum err tls_session_connect(struct tls_client *t, struct tls_buffers *b, int fd, const char *host,
     enum tls_alpn alpn, struct tls_session **out)
 {
@@ -320,7 +309,7 @@ enum err tls_session_connect(struct tls_client *t, struct tls_buffers *b, int fd
 	s->client = tls_client_ref(t);
 	s->host = host;
 	if (tls_client_equip(t, s->g) < 0 || /* RFC 6066, 3: addresses are not named */
-	    (!is_address(host, &bytes, address) &&
+	    (!tls_host_is_address(host, &bytes, address) &&
 	    gnutls_server_name_set(s->g, GNUTLS_NAME_DNS, host, strlen(host)) < 0)) {
 		tls_session_free(s);
 		return E_NOMEM;
@@ -352,75 +341,6 @@ struct tls_peer *tls_session_peer(struct tls_session *s)
 	return s->peer;
 }
 
-void tls_peer_unref(struct tls_peer *p)
-{
-	if (p == NULL || --p->refs > 0)
-		return;
-	gnutls_x509_crt_deinit(p->crt);
-	heap_free(p);
-}
-
-static int take_peer(struct tls_session *s, const gnutls_datum_t *der)
-{
-	struct tls_peer *p = heap_zalloc(sizeof *p);
-	int k = p != NULL ? gnutls_x509_crt_init(&p->crt) : GNUTLS_E_MEMORY_ERROR;
-
-	if (k < 0) {
-		heap_free(p);
-		return k;
-	}
-	p->refs = 1;
-	s->peer = p;
-	k = gnutls_x509_crt_import(p->crt, der, GNUTLS_X509_FMT_DER);
-	p->expires = (int64_t)gnutls_x509_crt_get_expiration_time(p->crt) * CLOCK_SEC;
-	return k;
-}
-
-/* RFC 9525, 6.3: only a subject alternative name counts, where GnuTLS would take a common name too. */
-static bool has_dns_name(gnutls_x509_crt_t crt)
-{
-	char name[1];
-	unsigned type;
-
-	for (unsigned i = 0;; i++) {
-		size_t n = sizeof name;
-		int k = gnutls_x509_crt_get_subject_alt_name2(crt, i, name, &n, &type, NULL);
-
-		if (k == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-			return false;
-		if ((k >= 0 || k == GNUTLS_E_SHORT_MEMORY_BUFFER) && type == GNUTLS_SAN_DNSNAME)
-			return true;
-	}
-}
-
-static int verify_node(struct tls_session *s)
-{
-	unsigned char address[16];
-	gnutls_typed_vdata_st want[2] = {
-		{ GNUTLS_DT_KEY_PURPOSE_OID, (unsigned char *)GNUTLS_KP_TLS_WWW_SERVER, 0 },
-	};
-	gnutls_datum_t bytes;
-	bool by_address = is_address(s->host, &bytes, address);
-	int k;
-
-	if (by_address)
-		want[1] = (gnutls_typed_vdata_st){ GNUTLS_DT_IP_ADDRESS, bytes.data, bytes.size };
-	else
-		want[1] = (gnutls_typed_vdata_st){ GNUTLS_DT_DNS_HOSTNAME, (unsigned char *)s->host, 0 };
-	k = gnutls_certificate_verify_peers(s->g, want, 2, &s->verify_status);
-	if (k >= 0 && !by_address && !has_dns_name(s->peer->crt))
-		s->verify_status |= GNUTLS_CERT_INVALID | GNUTLS_CERT_UNEXPECTED_OWNER;
-	return k;
-}
-
-static int verify_caller(struct tls_session *s)
-{
-	gnutls_typed_vdata_st want = { GNUTLS_DT_KEY_PURPOSE_OID,
-		(unsigned char *)GNUTLS_KP_TLS_WWW_CLIENT, 0 };
-
-	return gnutls_certificate_verify_peers(s->g, &want, 1, &s->verify_status);
-}
-
 /* When certificates of the peer have come; not in a session that is resumed. */
 int tls_session_verify(gnutls_session_t g)
 {
@@ -433,9 +353,10 @@ int tls_session_verify(gnutls_session_t g)
 		return s->host != NULL ? GNUTLS_E_NO_CERTIFICATE_FOUND : 0;
 	if (s->peer != NULL) /* no second time */
 		return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
-	k = take_peer(s, &chain[0]);
+	k = tls_peer_new(&chain[0], &s->peer);
 	if (k >= 0)
-		k = s->host != NULL ? verify_node(s) : verify_caller(s);
+		k = s->host != NULL ? tls_peer_verify_node(g, s->peer, s->host, &s->verify_status) :
+		    tls_peer_verify_caller(g, &s->verify_status);
 	if (k < 0)
 		return k;
 	s->verified = s->verify_status == 0;

@@ -16,9 +16,9 @@
 #include "base/str.h"
 
 struct gnutls_session_int;
-struct gnutls_x509_crt_int;
 struct tls_buffers;
 struct tls_client;
+struct tls_peer;
 struct tls_server;
 struct tls_session;
 
@@ -74,16 +74,8 @@ bool tls_session_unflushed(const struct tls_session *s);
 /* Says close_notify, if the socket takes it. */
 void tls_session_bye(struct tls_session *s);
 
-/* A verified certificate of the peer, reference-counted. It may outlive the session; one thread at a time
- * reads it. */
-struct tls_peer {
-	unsigned refs; /* of one thread */
-	struct gnutls_x509_crt_int *crt;
-	int64_t expires; /* wall, microseconds */
-};
-/* A reference, or NULL when there is none. */
+/* A reference to the peer's verified certificate (tls_peer.h), or NULL when there is none. */
 struct tls_peer *tls_session_peer(struct tls_session *s);
-void tls_peer_unref(struct tls_peer *p);
 
 /* For credentials: what the peer's certificate must satisfy. */
 int tls_session_verify(struct gnutls_session_int *s);

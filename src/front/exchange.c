@@ -4,9 +4,10 @@
 
 #include "api/api.h"
 #include "base/heap.h"
-#include "request/flow.h"
+#include "crypto/tls_peer.h"
 #include "crypto/tls_session.h"
 #include "crypto/wire.h"
+#include "request/flow.h"
 
 #define SPARE_MAX 1024
 

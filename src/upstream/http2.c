@@ -6,6 +6,7 @@
 #include "base/heap.h"
 #include "crypto/wire.h"
 #include "upstream/call.h"
+#include "upstream/http2_fields.h"
 #include "upstream/state.h"
 
 #define STREAM_WINDOW (1 << 20)
@@ -121,70 +122,6 @@ static void reset(nghttp2_session *s, struct upstream_call *call)
 	nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, call->stream, NGHTTP2_PROTOCOL_ERROR);
 }
 
-/* Appends to the call's own memory; the views of the head move with it. */
-static struct str keep(struct upstream_call *call, const uint8_t *p, size_t n)
-{
-	size_t at = call->head.n;
-
-	if (buf_add(&call->head, p, n) != OK || call->head.n > RESPONSE_MAX_HEAD)
-		return STR_NONE;
-	response_move(&call->resp, call->head.p);
-	return str_n(call->head.p + at, n);
-}
-
-static bool read_status(struct upstream_call *call, struct str v)
-{
-	uint64_t status;
-
-	if (!str_u64(v, 599, &status) || status < 100)
-		return false;
-	call->resp.status = (int)status;
-	return true;
-}
-
-static bool read_grpc_field(struct upstream_call *call, struct str name, struct str v, bool *ok)
-{
-	uint64_t status;
-
-	*ok = true;
-	if (str_eq(name, STR("grpc-status"))) {
-		*ok = str_u64(v, 16, &status);
-		if (*ok)
-			call->grpc_status = (int)status;
-		return true;
-	}
-	if (!str_eq(name, STR("grpc-message")))
-		return false;
-	*ok = grpc_message_decode(v, &call->grpc_message) == OK;
-	return true;
-}
-
-/* A field of the head; nghttp2 has refused what HTTP/2 forbids (RFC 9113, 8.2). */
-static bool read_field(struct upstream_call *call, struct str name, struct str v)
-{
-	struct response *r = &call->resp;
-	struct header h;
-	bool ok;
-
-	if (str_eq(name, STR(":status")))
-		return read_status(call, v);
-	if (str_eq(name, STR("content-length")))
-		return true;
-	if (call->grpc && read_grpc_field(call, name, v, &ok))
-		return ok;
-	if (call->head_seen) /* other trailers are not passed on */
-		return true;
-	if (r->nheaders == RESPONSE_HEADERS)
-		return false;
-	h.name = keep(call, (const uint8_t *)name.p, name.n);
-	if (h.name.p == NULL)
-		return false;
-	r->headers[r->nheaders++] = (struct header){ h.name, str_n(h.name.p, 0) };
-	h.value = keep(call, (const uint8_t *)v.p, v.n);
-	r->headers[r->nheaders - 1].value = h.value;
-	return h.value.p != NULL;
-}
-
 static int on_header(nghttp2_session *s, const nghttp2_frame *frame, const uint8_t *name, size_t namelen,
     const uint8_t *value, size_t valuelen, uint8_t flags, void *arg)
 {
@@ -194,7 +131,7 @@ static int on_header(nghttp2_session *s, const nghttp2_frame *frame, const uint8
 	(void)arg;
 	if (call == NULL || call->resp.fault != NULL)
 		return 0;
-	if (!read_field(call, str_n((const char *)name, namelen), str_n((const char *)value, valuelen)))
+	if (!http2_field_read(call, str_n((const char *)name, namelen), str_n((const char *)value, valuelen)))
 		reset(s, call);
 	return 0;
 }
@@ -441,56 +378,15 @@ static bool has_room(const struct http2 *c)
 	    nghttp2_session_check_request_allowed(c->session);
 }
 
-/* Fields that are different each time: in the HPACK table they would only push out those that are not. */
-static bool varies(struct str name)
-{
-	static const struct str names[] = { { "grpc-timeout", 12 }, { "traceparent", 11 },
-		{ "x-correlation-id", 16 }, { "x-request-timeout-ms", 20 } };
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (str_eq(name, names[i]))
-			return true;
-	return false;
-}
-
-static nghttp2_nv pair(struct str name, struct str value)
-{
-	return (nghttp2_nv){ (uint8_t *)name.p, (uint8_t *)value.p, name.n, value.n,
-		varies(name) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE };
-}
-
-/* The fields of the call, as nghttp2 wants them: 4 pseudo-header fields and up to CALL_MAX_FIELDS others. */
-static size_t write_fields(struct http2 *c, struct upstream_call *call, nghttp2_nv *nv, struct buf *path)
-{
-	struct str rest = call_fields(call), line;
-	size_t n = 0;
-
-	buf_adds(path, c->ep->base);
-	buf_adds(path, call_path(call));
-	nv[n++] = pair(STR(":method"), call_method(call));
-	nv[n++] = pair(STR(":scheme"), c->ep->tls ? STR("https") : STR("http"));
-	nv[n++] = pair(STR(":authority"), c->ep->authority);
-	nv[n++] = pair(STR(":path"), buf_str(path));
-	while (rest.n > 0) {
-		struct str value, name;
-
-		line = str_cut(rest, '\n', &rest);
-		line.n--; /* CR */
-		name = str_cut(line, ':', &value);
-		nv[n++] = pair(name, str_skip(value, 1));
-	}
-	return n;
-}
-
 static bool submit(struct http2 *c, struct upstream_call *call)
 {
 	nghttp2_data_provider body = { .read_callback = give_body };
 	bool has_body = call->grpc || call->body.n > 0;
 	struct buf *path = &call->head; /* free until the answer comes */
-	nghttp2_nv nv[4 + CALL_MAX_FIELDS];
+	nghttp2_nv nv[HTTP2_FIELDS];
 	size_t n;
 
-	n = write_fields(c, call, nv, path);
+	n = http2_fields_write(c->ep, call, nv, path);
 	if (!path->failed)
 		call->stream = nghttp2_submit_request(c->session, NULL, nv, n, has_body ? &body : NULL,
 		    call);

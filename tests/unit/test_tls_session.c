@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "crypto/tls_peer.h"
 #include "tls_fixture.h"
 
 static struct tls_pki pki;

@@ -34,6 +34,10 @@ class Connection:
 
     # what a fault does with the bytes of an answer: returns whether the connection goes on
 
+    async def hold(self, seconds):
+        """Slowness is what is tested here."""
+        await asyncio.wait((self.relay.never,), timeout=seconds)
+
     async def reset(self, data):
         self.client.transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -43,7 +47,7 @@ class Connection:
     async def half_close(self, data):
         """The gateway may still write, and is heard."""
         self.client.write_eof()
-        await asyncio.sleep(5)
+        await self.hold(5)
         return False
 
     async def garbage(self, data):
@@ -51,14 +55,14 @@ class Connection:
         return True
 
     async def stall(self, data):
-        await asyncio.sleep(20)
+        await self.hold(20)
         return False
 
     async def drip(self, data):
         slow, rest = data[:400], data[400:]
         for i in range(0, len(slow), 7):
             self.client.write(slow[i:i + 7])
-            await asyncio.sleep(0.01)
+            await self.hold(0.01)
         self.client.write(rest)
         return True
 
@@ -115,7 +119,7 @@ class Relay:
     def __init__(self, seed, target, clean):
         host, _, port = target.rpartition(":")
         self.host, self.port, self.clean = host, int(port), clean
-        self.rude = False
+        self.rude, self.never = False, asyncio.get_running_loop().create_future()
         self.random = random.Random(seed)
         self.seen, self.did = collections.Counter(), collections.Counter()
         self.open = {}
