@@ -139,6 +139,57 @@ def test_nothing_skips_it(gw, bo):
     assert r.json()["code"] == "mfa_required"
 
 
+def test_a_reset_by_mail_skips_nothing(gw, bo):
+    """Nor does it take the second factor away, nor sign anybody in."""
+    challenge = bo.challenge()
+    assert gw.call("POST", "/v1/auth/forgot", json={"email": EMAIL}).status_code == 202
+    link = until(lambda: [t for t in (p.read_text() for p in (gw.directory / "mail").glob("[!.]*.eml"))
+                          if "token=" in t], what="the letter")[0]
+    token = link.replace("=\n", "").split("token=")[1].split()[0]
+    r = gw.call("POST", "/v1/auth/reset", json={"token": token.removeprefix("3D"), "new_password": "another sea, more salt"})
+    assert (r.status_code, r.content) == (204, b""), r.text
+    assert is_invalid(bo.verify(challenge, code=totp(bo.secret)))  # what waited is void
+    r = gw.call("POST", "/v1/auth/signin", json={"email": EMAIL, "password": "another sea, more salt"})
+    assert (r.status_code, r.json()["code"]) == (401, "mfa_required")
+    assert bo.verify(r.json()["details"]["mfa_token"], code=totp(bo.secret)).status_code == 200
+
+
+def test_a_code_is_good_for_one_thing_only(gw, bo):
+    """What signed in does not remove; what confirmed does not sign in; no code of before comes back."""
+    code = totp(bo.secret, 1)
+    tokens = bo.verify(bo.challenge(), code=code).json()
+    for used in (code, totp(bo.secret), totp(bo.secret, -1)):
+        r = gw.call("DELETE", "/v1/auth/mfa/totp", token=tokens["access_token"], json={"code": used})
+        assert is_invalid(r)
+    assert is_invalid(bo.verify(bo.challenge(), code=code))
+
+
+def test_steps_around_now(gw, bo):
+    for ahead in (-3, 3):
+        assert is_invalid(bo.verify(bo.challenge(), code=totp(bo.secret, ahead)))
+    assert bo.verify(bo.challenge(), code=totp(bo.secret, 1)).status_code == 200
+
+
+def test_without_an_authenticator_there_is_nothing_to_change(gw):
+    root = gw.signin()["access_token"]
+    post = lambda path, body: gw.call("POST", f"/v1/auth/mfa/{path}", token=root, json=body)  # noqa: E731
+    assert post("recovery-codes", {}).status_code == 409
+    assert post("totp/confirm", {"code": "123456"}).status_code == 409
+    assert gw.call("DELETE", "/v1/auth/mfa/totp", token=root, json={"code": "123456"}).status_code == 404
+
+
+def test_nothing_in_the_store_opens_an_account(gw, bo):
+    """Neither secret nor recovery code nor challenge is there in any spelling."""
+    challenge = bo.challenge()
+    gw.stop()
+    raw = base64.b32decode(bo.secret)
+    store = b"".join(p.read_bytes() for p in gw.directory.glob("gateway.db*"))
+    assert EMAIL.encode() in store
+    for canary in (raw, raw.hex().encode(), bo.secret.encode(), challenge.encode(), challenge[4:].encode(),
+                   *(c.encode() for c in bo.codes), *(c.replace("-", "").encode() for c in bo.codes)):
+        assert canary not in store
+
+
 def test_a_disabled_user_cannot_finish(gw, bo):
     challenge = bo.challenge()
     gw.admin("PATCH", f"/admin/users/{bo.id}", bo.root, {"disabled": True})
@@ -175,6 +226,9 @@ def test_a_challenge_expires(gw, bo):
     challenge = bo.challenge()
     change(gw, "UPDATE mfa_challenge SET expires_at = expires_at - 300000000")
     assert is_invalid(bo.verify(challenge, code=totp(bo.secret)))
+    late = bo.challenge()
+    change(gw, "UPDATE mfa_challenge SET expires_at = expires_at - 280000000")
+    assert bo.verify(late, code=totp(bo.secret)).status_code == 200
 
 
 def test_changes_need_a_recent_sign_in(gw, bo):

@@ -68,7 +68,8 @@ def server(tls):
     if config["mode"] == "starttls":
         kw.update(tls_context=tls, require_starttls=True)
     if config["credentials"]:
-        kw.update(authenticator=authenticate, auth_required=True, auth_require_tls=config["mode"] != "plain")
+        kw.update(authenticator=authenticate, auth_required=True,  # it does not see TLS that was there from the start
+                  auth_require_tls=config["mode"] == "starttls")
     return SMTP(Handler(), **kw)
 
 
