@@ -2,9 +2,11 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/heap.h"
+#include "base/radix.h"
 #include "base/siphash.h"
 
 #define FAN 16     /* children of an inner node: four bits of the hash a level */
@@ -86,13 +88,39 @@ static int cmp(const void *a, const void *b)
 	    : name_cmp(x->tenant, y->tenant);
 }
 
-bool placements_sort(struct placement *v, size_t n)
+/* Into the order of hashes alone. */
+static enum err sort_hashes(struct placement *v, size_t n)
 {
-	qsort(v, n, sizeof *v, cmp);
-	for (size_t i = 1; i < n; i++)
-		if (cmp(&v[i - 1], &v[i]) == 0)
-			return false;
-	return true;
+	struct radix_item *items = heap_alloc(n * sizeof *items);
+	struct placement *sorted = heap_alloc(n * sizeof *sorted);
+	bool ok = items != NULL && sorted != NULL;
+
+	for (size_t i = 0; ok && i < n; i++)
+		items[i] = (struct radix_item){ v[i].hash, &v[i] };
+	ok = ok && radix_sort(items, n);
+	for (size_t i = 0; ok && i < n; i++)
+		sorted[i] = *(const struct placement *)items[i].p;
+	if (ok && n > 0)
+		memcpy(v, sorted, n * sizeof *v);
+	heap_free(items);
+	heap_free(sorted);
+	return ok ? OK : E_NOMEM;
+}
+
+enum err placements_sort(struct placement *v, size_t n)
+{
+	enum err e = sort_hashes(v, n);
+
+	for (size_t i = 0, j; e == OK && i < n; i = j) {
+		for (j = i + 1; j < n && v[j].hash == v[i].hash; j++)
+			;
+		if (j - i > 1)
+			qsort(v + i, j - i, sizeof *v, cmp);
+		for (size_t k = i + 1; k < j; k++)
+			if (cmp(&v[k - 1], &v[k]) == 0)
+				return E_CONFLICT;
+	}
+	return e;
 }
 
 /* ---- building -------------------------------------------------------------------------------- */

@@ -9,7 +9,6 @@
 #ifndef ROUTING_PLACEMENTS_H
 #define ROUTING_PLACEMENTS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,8 +27,8 @@ struct placement {
 
 /* The same for all maps of the process; its key is made at the first call. */
 uint32_t placements_hash(struct str tenant);
-/* Into the order that placements_apply wants. False: a tenant is there twice. */
-bool placements_sort(struct placement *v, size_t n);
+/* Into the order that placements_apply wants. E_CONFLICT: a tenant is there twice. E_NOMEM. */
+enum err placements_sort(struct placement *v, size_t n);
 
 /* `old` (borrowed, may be NULL) with n changes, sorted; names are copied. The new map may be NULL, and
  * is a reference of its own also when nothing changed. E_NOMEM. */

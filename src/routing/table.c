@@ -6,6 +6,7 @@
 
 #include "base/heap.h"
 #include "base/jsonw.h"
+#include "base/radix.h"
 #include "routing/document.h"
 #include "routing/placements.h"
 #include "routing/shard_set.h"
@@ -123,9 +124,11 @@ static enum err build_placements(struct build *b)
 	if (!fresh)
 		b->part->fallback = b->base->fallback;
 	n = changes_of(b, v);
-	if (b->doc->faults.n == 0 && !placements_sort(v, n))
+	if (b->doc->faults.n == 0)
+		e = placements_sort(v, n);
+	if (e == E_CONFLICT)
 		e = twice(b, route_placement_section(b->k));
-	else if (b->doc->faults.n == 0)
+	else if (e == OK && b->doc->faults.n == 0)
 		e = placements_apply(fresh ? NULL : b->base->placements, v, n, &b->part->placements);
 	heap_free(v);
 	return e;
@@ -343,52 +346,71 @@ static void write_shards(struct jsonw *w, const struct shard_set *s)
 	jsonw_obj_end(w);
 }
 
-/* A placement on its way into the order of names: the first eight bytes decide most of it. */
-struct sorted {
-	uint64_t first;
-	const char *tenant;
-	uint32_t shard;
-};
-
+/* Placements on their way into the order of names: the first eight bytes decide most of it. */
 struct sorting {
-	struct sorted *v;
+	struct radix_item *items; /* of names */
+	struct placed {
+		const char *tenant;
+		uint32_t shard;
+	} *v;
 	size_t n;
 };
 
-static void add_sorted(void *arg, struct str tenant, uint32_t shard)
+static void add_placed(void *arg, struct str tenant, uint32_t shard)
 {
 	struct sorting *s = arg;
+	struct placed *p = &s->v[s->n];
 	uint64_t first = 0;
 
 	memcpy(&first, tenant.p, tenant.n < sizeof first ? tenant.n : sizeof first);
-	s->v[s->n++] = (struct sorted){ be64toh(first), tenant.p, shard };
+	*p = (struct placed){ tenant.p, shard };
+	s->items[s->n++] = (struct radix_item){ be64toh(first), p };
 }
 
 static int by_tenant(const void *a, const void *b)
 {
-	const struct sorted *x = a, *y = b;
+	const struct placed *x = ((const struct radix_item *)a)->p;
+	const struct placed *y = ((const struct radix_item *)b)->p;
 
-	return x->first != y->first ? (x->first > y->first) - (x->first < y->first)
-	    : strcmp(x->tenant, y->tenant);
+	return strcmp(x->tenant, y->tenant);
+}
+
+static bool sort_names(struct radix_item *v, size_t n)
+{
+	if (!radix_sort(v, n))
+		return false;
+	for (size_t i = 0, j; i < n; i = j) {
+		for (j = i + 1; j < n && v[j].key == v[i].key; j++)
+			;
+		if (j - i > 1)
+			qsort(v + i, j - i, sizeof *v, by_tenant);
+	}
+	return true;
 }
 
 static enum err write_placements(struct jsonw *w, const struct route_part *p)
 {
-	struct sorting s = { heap_alloc(placements_count(p->placements) * sizeof *s.v), 0 };
 	const struct route_shard *fallback = shard_set_at(p->shards, p->fallback);
+	size_t n = placements_count(p->placements);
+	struct sorting s = { heap_alloc(n * sizeof *s.items), heap_alloc(n * sizeof *s.v), 0 };
+	bool ok = s.items != NULL && s.v != NULL;
 
-	if (s.v == NULL)
-		return E_NOMEM;
-	placements_each(p->placements, add_sorted, &s);
-	qsort(s.v, s.n, sizeof *s.v, by_tenant);
+	if (ok) {
+		placements_each(p->placements, add_placed, &s);
+		ok = sort_names(s.items, s.n);
+	}
 	jsonw_obj(w);
 	if (fallback != NULL) /* "*" sorts before any tenant */
 		jsonw_kstr(w, "*", fallback->name);
-	for (size_t i = 0; i < s.n; i++)
-		jsonw_kstr(w, s.v[i].tenant, shard_set_at(p->shards, s.v[i].shard)->name);
+	for (size_t i = 0; ok && i < s.n; i++) {
+		const struct placed *one = s.items[i].p;
+
+		jsonw_kstr(w, one->tenant, shard_set_at(p->shards, one->shard)->name);
+	}
 	jsonw_obj_end(w);
+	heap_free(s.items);
 	heap_free(s.v);
-	return OK;
+	return ok ? OK : E_NOMEM;
 }
 
 enum err route_table_write(const struct route_table *t, struct buf *out)
