@@ -1,6 +1,7 @@
 /* gatewayd: the architecture, from top to bottom. Things are made in the order in which they stand on
  * each other, and unmade in reverse. */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,17 @@ static void harden(void)
 		(void)setrlimit(RLIMIT_NOFILE, &fds);
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* What is large and short-lived (a whole routing document, its text, its answer) goes back to the system
+ * when it is freed. Left alone, glibc raises the bound to the largest piece ever freed, and each thread's
+ * arena then keeps what its largest piece needed. */
+static void bound_memory(void)
+{
+	enum { LARGE = 1 << 20 };
+
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
+	(void)mallopt(M_TRIM_THRESHOLD, LARGE);
 }
 
 static void block_signals(sigset_t *set)
@@ -150,6 +162,7 @@ int main(int argc, char **argv)
 	if (args.help || args.version || args.dump != NULL)
 		return quick(&args, &f);
 	harden();
+	bound_memory();
 	if (load_config(&args, &config, &f) != OK) {
 		rc = failed(&f);
 		goto out;
