@@ -127,6 +127,9 @@ $(B)/crypto-bench: $(B)/tests/bench/crypto.o $(LIB)
 $(B)/hash-bench: $(B)/tests/bench/hashes.o
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBS)
 
+$(B)/refresh-load: $(B)/tests/bench/refresh.o $(LIB)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+
 $(B)/store-bench: $(B)/tests/bench/store.o $(UNIT_LIB) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_LIB) $(LIB) -lcmocka $(LIBS)
 
@@ -222,6 +225,12 @@ bench-revocation: ## how long access tokens outlive a revocation on two gateways
 	@tools/deps.sh build test bench
 	@$(MAKE) --no-print-directory all
 	@$(PY) tests/bench/revocation.py $(BENCH)
+
+.PHONY: bench-refresh
+bench-refresh: ## durable refreshes per second on SQLite and on three rqlite nodes (BENCH="--rounds 3 --help")
+	@tools/deps.sh build test bench
+	@$(MAKE) --no-print-directory all $(B)/refresh-load
+	@$(PY) tests/bench/refresh.py $(BENCH)
 
 .PHONY: bench-crypto
 bench-crypto: $(B)/crypto-bench ## tokens and password hashes per second of one core, beside the bare libraries

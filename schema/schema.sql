@@ -266,7 +266,7 @@ CREATE TABLE session (
 	ended_at INTEGER,
 	end_reason TEXT, -- signout, reuse, password, admin, disabled
 	created_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, email TEXT) STRICT, WITHOUT ROWID;
 
 CREATE INDEX session_expires ON session (expires_at);
 

@@ -1,5 +1,6 @@
 #include "iam/session.h"
 
+#include "base/hex.h"
 #include "base/secret.h"
 #include "crypto/digest.h"
 #include "crypto/jwt.h"
@@ -75,9 +76,9 @@ void session_insert(struct write *w, const struct seal *seal, const struct sessi
 	token_of(seal, s->id, 0, token, hash);
 	secret_wipe(token, sizeof token);
 	WRITE1(w, E_INVALID_CREDENTIALS,
-	    "INSERT INTO session (id, principal, counter, token_hash, amr, auth_time, user_agent, ip,"
-	    " last_used_at, idle_expires_at, expires_at, created_at)"
-	    " SELECT ?, id, 0, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM user"
+	    "INSERT INTO session (id, principal, email, counter, token_hash, amr, auth_time, user_agent,"
+	    " ip, last_used_at, idle_expires_at, expires_at, created_at)"
+	    " SELECT ?, id, email, 0, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM user"
 	    " WHERE id = ? AND disabled = 0 AND (? IS NULL OR password_phc = ?) AND (? OR NOT EXISTS"
 	    " (SELECT 1 FROM mfa_totp m WHERE m.principal = user.id AND m.secret IS NOT NULL))",
 	    SV_ID(&s->id), SV_BLOB(str_n((char *)hash, sizeof hash)), SV_TEXT(s->amr),
@@ -121,34 +122,64 @@ static enum verdict judge(const struct session *s, int64_t counter, int64_t now,
 	return REUSED;
 }
 
-/* The one guarded UPDATE. E_GUARD: somebody was faster, or the session is no longer live. */
+/* What the UPDATE tells of the row that it has changed. */
+static enum err from_returned(const struct store_rows *r, struct id id, int64_t now,
+    struct session *s, struct fail *f)
+{
+	enum { PRINCIPAL, COUNTER, AMR, AUTH_TIME, IDLE_EXPIRES_AT, EXPIRES_AT, CREATED_AT, EMAIL };
+	struct str principal = store_str(r, 0, PRINCIPAL);
+
+	*s = (struct session){
+		.id = id,
+		.counter = store_int(r, 0, COUNTER),
+		.amr = store_str(r, 0, AMR),
+		.auth_time = store_int(r, 0, AUTH_TIME),
+		.rotated_at = now,
+		.last_used_at = now,
+		.idle_expires_at = store_int(r, 0, IDLE_EXPIRES_AT),
+		.expires_at = store_int(r, 0, EXPIRES_AT),
+		.created_at = store_int(r, 0, CREATED_AT),
+		.email = store_str(r, 0, EMAIL),
+	};
+	if (principal.n != 2 * sizeof s->principal.b || !hex_decode(principal, s->principal.b))
+		return fail_set(f, E_INTERNAL, "a session's principal is no id");
+	return OK;
+}
+
+/* The one guarded UPDATE, from `counter` to the next. E_GUARD: the token is not the newest one, or the
+ * session is no longer live. */
 static enum err advance(struct store *st, const struct seal *seal, const struct session_limits *l,
-    int64_t now, struct arena *a, struct session *s, char token[REFRESH_TOKEN_LEN], struct fail *f)
+    struct id id, int64_t counter, int64_t now, struct arena *a, struct session *s,
+    char token[REFRESH_TOKEN_LEN], struct fail *f)
 {
 	unsigned char was[SHA256_LEN], is[SHA256_LEN];
+	struct store_rows row = { 0 };
 	struct write w;
-	int64_t idle = earlier(now + l->idle, s->expires_at);
 	enum err e;
 
-	token_of(seal, s->id, s->counter, token, was);
-	token_of(seal, s->id, s->counter + 1, token, is);
+	token_of(seal, id, counter, token, was);
+	token_of(seal, id, counter + 1, token, is);
 	write_init(&w, a, now);
 	WRITE1(&w, E_GUARD,
 	    "UPDATE session SET counter = counter + 1, token_hash = ?, rotated_at = ?,"
-	    " last_used_at = ?, idle_expires_at = ?"
+	    " last_used_at = ?, idle_expires_at = min(?, expires_at)"
 	    " WHERE id = ? AND counter = ? AND token_hash = ? AND ended_at IS NULL"
 	    " AND idle_expires_at > ? AND expires_at > ?"
-	    " AND EXISTS (SELECT 1 FROM user u WHERE u.id = session.principal AND u.disabled = 0)",
-	    SV_BLOB(str_n((char *)is, sizeof is)), SV_INT(now), SV_INT(now), SV_INT(idle),
-	    SV_ID(&s->id), SV_INT(s->counter), SV_BLOB(str_n((char *)was, sizeof was)), SV_INT(now),
+	    " AND EXISTS (SELECT 1 FROM user u WHERE u.id = session.principal AND u.disabled = 0)"
+	    " RETURNING hex(principal), counter, amr, auth_time, idle_expires_at, expires_at,"
+	    " created_at, email",
+	    SV_BLOB(str_n((char *)is, sizeof is)), SV_INT(now), SV_INT(now), SV_INT(now + l->idle),
+	    SV_ID(&id), SV_INT(counter), SV_BLOB(str_n((char *)was, sizeof was)), SV_INT(now),
 	    SV_INT(now));
-	e = write_run(&w, st, f);
+	e = write_run_rows(&w, st, &row, f);
 	if (e != OK)
 		return e;
-	s->counter++;
-	s->rotated_at = s->last_used_at = now;
-	s->idle_expires_at = idle;
-	return OK;
+	e = row.nrows == 1 ? from_returned(&row, id, now, s, f) : OK;
+	if (e != OK || (row.nrows == 1 && s->email.p != NULL))
+		return e;
+	/* done, but the answer was lost, or the row is from before there was an address in it: it is read,
+	 * whatever has become of it by now */
+	return session_read(st, STORE_LINEAR, id, a, s, f);
 }
 
 /* Ends the session that a used token belongs to. Another caller may have ended it already. */
@@ -173,7 +204,7 @@ static enum err rotate_as_read(struct store *st, const struct seal *seal,
 {
 	switch (judge(s, counter, now, l->grace)) {
 	case ROTATE:
-		return advance(st, seal, l, now, a, s, token, f);
+		return advance(st, seal, l, s->id, counter, now, a, s, token, f);
 	case REPEAT:
 		refresh_token_make(seal, s->id, (uint64_t)s->counter, token);
 		return OK;
@@ -196,20 +227,10 @@ enum err session_rotate(struct store *st, const struct seal *seal, const struct 
 	*ended = false;
 	if (e != OK || counter >= INT64_MAX)
 		return fail_code(f, E_REFRESH_INVALID);
-	/* a view that may be a little old is good enough to try the UPDATE, not to refuse */
-	e = session_read(st, STORE_FRESH, id, a, out, f);
-	if (e == OK && judge(out, (int64_t)counter, now, 0) == ROTATE) {
-		e = advance(st, seal, l, now, a, out, token, f);
-		if (e != E_GUARD)
-			return e;
-	} else if (e != OK && e != E_NOT_FOUND) {
-		return e;
-	}
-	e = session_read(st, STORE_LINEAR, id, a, out, f);
-	if (e == OK)
-		e = rotate_as_read(st, seal, l, (int64_t)counter, now, a, out, token, ended, f);
-	if (e == E_GUARD) {
-		/* lost between this read and the UPDATE: what is there now is final for this token */
+	/* most are the newest of their session: no read comes before the UPDATE. When it finds nothing,
+	 * the row says why; when that has changed in between, what it says then is final. */
+	e = advance(st, seal, l, id, (int64_t)counter, now, a, out, token, f);
+	for (int i = 0; e == E_GUARD && i < 2; i++) {
 		e = session_read(st, STORE_LINEAR, id, a, out, f);
 		if (e == OK)
 			e = rotate_as_read(st, seal, l, (int64_t)counter, now, a, out, token, ended, f);
@@ -259,6 +280,12 @@ void session_delete_all(struct write *w, struct id principal)
 {
 	tell_all(w, principal, NULL);
 	WRITE(w, "DELETE FROM session WHERE principal = ?", SV_ID(&principal));
+}
+
+void session_set_email(struct write *w, struct id principal, struct str email)
+{
+	WRITE(w, "UPDATE session SET email = ? WHERE principal = ? AND ended_at IS NULL",
+	    SV_TEXT(email), SV_ID(&principal));
 }
 
 enum err session_list(struct store *s, const struct session_filter *q, struct arena *a,

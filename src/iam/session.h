@@ -32,7 +32,7 @@ struct session {
 	int64_t ended_at;      /* 0: not ended */
 	struct str end_reason;
 	int64_t created_at;
-	/* of its user; session_read and session_rotate only */
+	/* of its user, from session_read; email from session_rotate as well */
 	struct str email;
 	bool user_disabled;
 	bool current; /* the caller's own; set by those who show lists */
@@ -56,7 +56,8 @@ enum err session_read(struct store *s, enum store_level level, struct id id, str
     struct session *out, struct fail *f);
 bool session_is_live(const struct session *s, int64_t now);
 
-/* Trades a refresh token for its successor: out and token are what the caller is to have. *ended: the
+/* Trades a refresh token for its successor: out (without user_agent and ip) and token are what the
+ * caller is to have. *ended: the
  * session has been ended because of reuse (the caller must see to it that caches know).
  * E_REFRESH_INVALID: not ours, unknown, ended, past a limit, or the user is disabled or gone.
  * E_REFRESH_REUSED: used before. Within l->grace the token just before the newest gives the newest
@@ -73,6 +74,8 @@ void session_end(struct write *w, struct id id, struct id principal, enum sessio
 void session_end_all(struct write *w, struct id principal, const struct id *keep,
     enum session_end why);
 void session_delete_all(struct write *w, struct id principal);
+/* The user has another address: what refreshes tell of it. */
+void session_set_email(struct write *w, struct id principal, struct str email);
 
 struct session_filter {
 	struct id principal;

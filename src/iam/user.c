@@ -74,13 +74,15 @@ void user_insert(struct write *w, const struct user *u, struct str fold)
 
 void user_update(struct write *w, struct id id, int64_t if_version, const struct user_patch *p)
 {
-	if (p->set_email)
+	if (p->set_email) {
 		WRITE1(w, E_EMAIL_TAKEN,
 		    "UPDATE user SET email = ?, email_fold = ?, email_verified_at = CASE"
 		    " WHEN email_fold = ? THEN email_verified_at ELSE NULL END WHERE id = ?"
 		    " AND NOT EXISTS (SELECT 1 FROM user o WHERE o.email_fold = ? AND o.id <> ?)",
 		    SV_TEXT(p->email), SV_TEXT(p->fold), SV_TEXT(p->fold), SV_ID(&id),
 		    SV_TEXT(p->fold), SV_ID(&id));
+		session_set_email(w, id, p->email);
+	}
 	WRITE1(w, if_version != 0 ? E_PRECONDITION_FAILED : E_NOT_FOUND,
 	    "UPDATE user SET display_name = CASE WHEN ? THEN ? ELSE display_name END,"
 	    " disabled = CASE WHEN ? THEN ? ELSE disabled END, version = version + 1, updated_at = ?"

@@ -69,7 +69,13 @@ void write_to_front(struct write *w, unsigned first)
 
 enum err write_run(struct write *w, struct store *s, struct fail *f)
 {
-	struct store_batch b = { .op_id = id_new(w->now), .stmts = w->st, .n = w->n };
+	return write_run_rows(w, s, NULL, f);
+}
+
+enum err write_run_rows(struct write *w, struct store *s, struct store_rows *rows, struct fail *f)
+{
+	struct store_batch b = { .op_id = id_new(w->now), .stmts = w->st, .n = w->n, .arena = w->a,
+		.out = rows };
 
 	if (w->err != OK)
 		return fail_code(f, w->err);

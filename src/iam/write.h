@@ -38,6 +38,8 @@ void write_to_front(struct write *w, unsigned first);
 
 /* Commits straight to the store, for callers without caches: command line and tests. */
 enum err write_run(struct write *w, struct store *s, struct fail *f);
+/* The same, with what RETURNING clauses yield in rows[w->n] (store_batch.out). */
+enum err write_run_rows(struct write *w, struct store *s, struct store_rows *rows, struct fail *f);
 
 /* Optional values. */
 static inline struct store_val sv_text_or_null(struct str s)

@@ -9,7 +9,9 @@
  *
  * Small batches that wait at the same time ride in one transaction, which has an op_id of its own. It
  * is all or nothing: when one of them is refused, nothing of the group has happened (or is fenced off,
- * by the group's op_id) and each goes alone, so that its answer never hangs on its neighbours. rqlite's
+ * by the group's op_id) and each goes alone, so that its answer never hangs on its neighbours. A single
+ * statement that wants one row and finds none refuses nobody: it has changed nothing, and its op_id is
+ * put there only when it found it. rqlite's
  * bulk requests without a transaction would be no use: there a statement can't depend on its op_id.
  *
  * Leader calls ask for `redirect` and remember where it led. When that address can't be reached from
@@ -308,20 +310,23 @@ struct message {
 	struct id op_id;
 	struct str body;
 	const struct store_batch *b; /* NULL: a group */
-	size_t statements;           /* of a group, on the wire */
-	enum err given_up;           /* what it means that the op_id is there and the write is not */
+	const struct store_batch *const *group;
+	size_t n;
+	enum err given_up; /* what it means that the op_id is there and the write is not */
+	bool answered;     /* done, and an answer told of each batch of the group: */
+	bool held[GROUP_MAX];
 };
 
-static enum wire_outcome read_outcome(const struct message *m, const struct http_answer *a,
+static enum wire_outcome read_outcome(struct message *m, const struct http_answer *a,
     enum err *err, size_t *at, struct fail *f)
 {
 	if (m->b != NULL)
 		return wire_read_batch(a->status, buf_str(&a->body), m->b, err, at, f);
 	*err = E_GUARD;
-	return wire_read_group(a->status, buf_str(&a->body), m->statements, f);
+	return wire_read_group(a->status, buf_str(&a->body), m->group, m->n, m->held, f);
 }
 
-static enum wire_outcome write_once(struct call *c, const struct message *m, enum err *err,
+static enum wire_outcome write_once(struct call *c, struct message *m, enum err *err,
     size_t *at, struct fail *f)
 {
 	struct rqlite *r = c->r;
@@ -341,7 +346,7 @@ static enum wire_outcome write_once(struct call *c, const struct message *m, enu
 	}
 }
 
-static enum err write_message(struct call *c, const struct message *m, size_t *at, struct arena *a,
+static enum err write_message(struct call *c, struct message *m, size_t *at, struct arena *a,
     struct fail *f)
 {
 	bool maybe = false; /* an attempt may have been applied, or may yet be */
@@ -350,6 +355,7 @@ static enum err write_message(struct call *c, const struct message *m, size_t *a
 	for (;;) {
 		switch (write_once(c, m, &e, at, f)) {
 		case WIRE_DONE:
+			m->answered = true;
 			return OK;
 		case WIRE_DONE_BEFORE:
 			return settled(c, m->op_id, a, fail_set(f, m->given_up,
@@ -375,7 +381,20 @@ static enum err write_message(struct call *c, const struct message *m, size_t *a
 	}
 }
 
-static enum err send_message(struct rqlite *r, const struct message *m, int64_t deadline, size_t *at,
+/* The group is done, but the answer was lost. The op_id of a single tells whether its guard held. */
+static enum err ask_held(struct call *c, struct message *m, struct arena *a, struct fail *f)
+{
+	enum err e = OK;
+
+	for (size_t i = 0; i < m->n && e == OK; i++) {
+		m->held[i] = true;
+		if (wire_is_single(m->group[i]))
+			e = settle(c, m->group[i]->op_id, a, &m->held[i], f);
+	}
+	return e == OK ? OK : (f->err = E_STORE_UNKNOWN);
+}
+
+static enum err send_message(struct rqlite *r, struct message *m, int64_t deadline, size_t *at,
     size_t batches, struct fail *f)
 {
 	struct arena a;
@@ -388,6 +407,8 @@ static enum err send_message(struct rqlite *r, const struct message *m, int64_t 
 	e = write_message(&c, m, at, &a, f);
 	if (e == OK)
 		meter_commit(r->meter, batches);
+	if (e == OK && m->b == NULL && !m->answered)
+		e = ask_held(&c, m, &a, f);
 	call_release(&c);
 	arena_release(&a);
 	return e;
@@ -409,6 +430,16 @@ static enum err send_alone(struct rqlite *r, const struct store_batch *b, int64_
 	return e;
 }
 
+static void rider_refused(struct rider *r)
+{
+	struct fail f = { 0 };
+
+	r->failed_at = 0;
+	r->err = engine_guard_error(&r->b->stmts[0], 0, &f);
+	snprintf(r->text, sizeof r->text, "%.255s", f.text);
+	fail_clear(&f);
+}
+
 static enum err send_group(void *ctx, struct rider *const *riders, size_t n, struct fail *f)
 {
 	struct rqlite *r = ctx;
@@ -419,12 +450,16 @@ static enum err send_group(void *ctx, struct rider *const *riders, size_t n, str
 
 	for (size_t i = 0; i < n; i++)
 		b[i] = riders[i]->b;
+	m.group = b;
+	m.n = n;
 	buf_init(&body, BODY_MAX);
 	e = wire_group(&body, m.op_id, b, n, f);
 	m.body = buf_str(&body);
-	m.statements = wire_group_statements(b, n);
 	/* one that can't be encoded is told so alone */
 	e = e == OK ? send_message(r, &m, riders[0]->deadline, NULL, n, f) : E_GUARD;
+	for (size_t i = 0; e == OK && i < n; i++)
+		if (!m.held[i])
+			rider_refused(riders[i]);
 	buf_release(&body);
 	return e;
 }
@@ -442,10 +477,11 @@ static bool may_ride(const struct store_batch *b)
 static enum err ride(struct rqlite *r, const struct store_batch *b, int64_t deadline, size_t *at,
     struct fail *f)
 {
-	struct rider rider = { .b = b, .deadline = deadline };
+	struct rider rider = { .b = b, .deadline = deadline, .failed_at = b->n };
 	enum err e;
 
 	group_ride(&r->group, &rider);
+	*at = rider.failed_at;
 	if (rider.state == RIDER_DONE)
 		return rider.err == OK ? OK : fail_set(f, rider.err, "%s", rider.text);
 	e = send_alone(r, b, deadline, at, f);

@@ -47,8 +47,10 @@ static size_t take(struct group *g, struct rider *out[GROUP_MAX])
 static void settle(struct rider *r, enum rider_state state, enum err e, const char *text)
 {
 	r->state = state;
-	r->err = e;
-	snprintf(r->text, sizeof r->text, "%s", text);
+	if (e != OK) {
+		r->err = e;
+		snprintf(r->text, sizeof r->text, "%s", text);
+	}
 	pthread_cond_signal(&r->cond);
 }
 

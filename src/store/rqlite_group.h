@@ -30,13 +30,15 @@ struct rider {
 	enum rider_state state;
 	enum err err;
 	char text[256];
+	size_t failed_at;   /* the engine's */
 	struct rider *next; /* the queue's */
 	bool flight;        /* alone, and counted as a flight */
 	pthread_cond_t cond;
 };
 
 struct group {
-	/* Sends n > 1 batches as one. OK, or E_GUARD when nothing happened and each must go alone, or an
+	/* Sends n > 1 batches as one. OK, and err and text set in riders that were refused by themselves, or
+	 * E_GUARD when nothing happened and each must go alone, or an
 	 * error for all of them with its text. */
 	enum err (*send)(void *ctx, struct rider *const *riders, size_t n, struct fail *f);
 	void *ctx;

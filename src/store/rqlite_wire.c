@@ -144,7 +144,28 @@ enum err wire_batch(struct buf *out, const struct store_batch *b, struct fail *f
 	return finish(out, &sql, e, f);
 }
 
-/* All op_ids in one statement: ["INSERT INTO op (op_id) VALUES (X'..'), (X'..')"]. */
+bool wire_is_single(const struct store_batch *b)
+{
+	return b->n == 1 && b->stmts[0].expect == 1;
+}
+
+/* Of a single, the op_id is there when the guard held, and nothing is when no row was found. More rows
+ * than one would stay changed: then the NULL refuses the group. */
+static enum err add_rider(struct jsonw *w, struct buf *sql, const struct store_batch *b,
+    struct fail *f)
+{
+	struct store_stmt op = STMT("INSERT INTO op (op_id, fenced)"
+	    " SELECT ?, CASE changes() WHEN 1 THEN 0 END WHERE changes() > 0", SV_ID(&b->op_id));
+	enum err e;
+
+	if (!wire_is_single(b))
+		return add_batch(w, sql, b, f);
+	e = add_statement(w, sql, &b->stmts[0], f);
+	return e == OK ? add_statement(w, sql, &op, f) : e;
+}
+
+/* The op_ids of the group and of all but singles in one statement:
+ * ["INSERT INTO op (op_id) VALUES (X'..'), (X'..')"]. */
 static void add_op_ids(struct jsonw *w, struct buf *sql, struct id op_id,
     const struct store_batch *const *b, size_t n)
 {
@@ -152,6 +173,8 @@ static void add_op_ids(struct jsonw *w, struct buf *sql, struct id op_id,
 	buf_addz(sql, "INSERT INTO op (op_id) VALUES (X'");
 	add_hex(sql, str_n((const char *)op_id.b, sizeof op_id.b));
 	for (size_t i = 0; i < n; i++) {
+		if (wire_is_single(b[i]))
+			continue;
 		buf_addz(sql, "'), (X'");
 		add_hex(sql, str_n((const char *)b[i]->op_id.b, sizeof op_id.b));
 	}
@@ -172,7 +195,7 @@ enum err wire_group(struct buf *out, struct id op_id, const struct store_batch *
 	jsonw_arr(&w);
 	add_op_ids(&w, &sql, op_id, b, n);
 	for (size_t i = 0; i < n && e == OK; i++)
-		e = add_batch(&w, &sql, b[i], f);
+		e = add_rider(&w, &sql, b[i], f);
 	jsonw_arr_end(&w);
 	return finish(out, &sql, e, f);
 }
@@ -257,7 +280,7 @@ static size_t guards_and_statements(const struct store_batch *b)
 	return n;
 }
 
-size_t wire_group_statements(const struct store_batch *const *b, size_t n)
+static size_t group_statements(const struct store_batch *const *b, size_t n)
 {
 	size_t sum = 1;
 
@@ -296,11 +319,11 @@ static enum wire_outcome read_results(const json_t *results, size_t want, struct
 	return WIRE_UNKNOWN;
 }
 
-/* The answer to a transaction of `want` statements. */
-static enum wire_outcome read_answer(struct str body, size_t want, struct refusal *r, struct fail *f)
+/* The parsed answer to a transaction of `want` statements. */
+static enum wire_outcome read_answer(const json_t *root, size_t want, struct refusal *r,
+    struct fail *f)
 {
 	enum wire_outcome out = WIRE_UNKNOWN;
-	json_t *root = parse(body);
 	const char *said = text_of(root, "error");
 
 	if (said[0] != '\0') {
@@ -311,44 +334,7 @@ static enum wire_outcome read_answer(struct str body, size_t want, struct refusa
 	} else {
 		fail_set(f, E_STORE_UNAVAILABLE, "rqlite gave an answer that is not understood");
 	}
-	json_decref(root);
 	return out;
-}
-
-enum wire_outcome wire_read_batch(int status, struct str body, const struct store_batch *b,
-    enum err *err, size_t *at, struct fail *f)
-{
-	enum wire_outcome out;
-	struct refusal r;
-	bool guard;
-
-	*at = b->n;
-	if (status != 200) {
-		if (!may_retry(status, body, err, f))
-			return WIRE_REFUSED;
-		return is_before_the_log(trim_line(body)) ? WIRE_RETRY : WIRE_UNKNOWN;
-	}
-	out = read_answer(body, 1 + guards_and_statements(b), &r, f);
-	if (out != WIRE_REFUSED)
-		return out;
-	*at = statement_at(b, r.wire, &guard);
-	if (guard && strncmp(r.said, "CHECK constraint failed", 23) == 0)
-		*err = engine_guard_error(&b->stmts[*at], *at, f);
-	else
-		*err = engine_sql_error(r.said, f);
-	return WIRE_REFUSED;
-}
-
-enum wire_outcome wire_read_group(int status, struct str body, size_t statements, struct fail *f)
-{
-	struct refusal r;
-	enum err e;
-
-	if (status == 200)
-		return read_answer(body, statements, &r, f);
-	if (!may_retry(status, body, &e, f))
-		return WIRE_REFUSED;
-	return is_before_the_log(trim_line(body)) ? WIRE_RETRY : WIRE_UNKNOWN;
 }
 
 /* ---- rows ---------------------------------------------------------------------------------- */
@@ -456,6 +442,93 @@ enum err wire_read_rows(int status, struct str body, size_t n, struct arena *a,
 	}
 	json_decref(root);
 	return e;
+}
+
+/* ---- what a write says ---------------------------------------------------------------------- */
+
+/* What the batch returns, from its first result on; behind each guarded statement stands its guard, or
+ * what a single has there. The write is done: what can't be read is not known. */
+static size_t take_rows(const json_t *results, size_t at, const struct store_batch *b)
+{
+	struct fail none = { 0 };
+
+	for (size_t i = 0; i < b->n; i++) {
+		if (b->out != NULL && rows_of(json_array_get(results, at), b->arena, &b->out[i], &none) != OK)
+			b->out[i] = (struct store_rows){ 0 };
+		fail_clear(&none);
+		at += 1 + (b->stmts[i].expect != STORE_ANY);
+	}
+	return at;
+}
+
+static enum wire_outcome read_batch(const json_t *root, const struct store_batch *b, enum err *err,
+    size_t *at, struct fail *f)
+{
+	struct refusal r;
+	bool guard;
+	enum wire_outcome out = read_answer(root, 1 + guards_and_statements(b), &r, f);
+
+	if (out == WIRE_DONE)
+		take_rows(json_object_get(root, "results"), 1, b);
+	if (out != WIRE_REFUSED)
+		return out;
+	*at = statement_at(b, r.wire, &guard);
+	if (guard && strncmp(r.said, "CHECK constraint failed", 23) == 0)
+		*err = engine_guard_error(&b->stmts[*at], *at, f);
+	else
+		*err = engine_sql_error(r.said, f);
+	return WIRE_REFUSED;
+}
+
+enum wire_outcome wire_read_batch(int status, struct str body, const struct store_batch *b,
+    enum err *err, size_t *at, struct fail *f)
+{
+	enum wire_outcome out;
+	json_t *root;
+
+	*at = b->n;
+	if (status != 200) {
+		if (!may_retry(status, body, err, f))
+			return WIRE_REFUSED;
+		return is_before_the_log(trim_line(body)) ? WIRE_RETRY : WIRE_UNKNOWN;
+	}
+	root = parse(body);
+	out = read_batch(root, b, err, at, f);
+	json_decref(root);
+	return out;
+}
+
+static void take_group(const json_t *results, const struct store_batch *const *b, size_t n,
+    bool *held)
+{
+	size_t at = 1; /* 0 is the op_ids */
+
+	for (size_t i = 0; i < n; i++) {
+		at = take_rows(results, at, b[i]);
+		held[i] = !wire_is_single(b[i]) || json_integer_value(json_object_get(
+		    json_array_get(results, at - 1), "rows_affected")) == 1;
+	}
+}
+
+enum wire_outcome wire_read_group(int status, struct str body, const struct store_batch *const *b,
+    size_t n, bool *held, struct fail *f)
+{
+	enum wire_outcome out;
+	struct refusal r;
+	json_t *root;
+	enum err e;
+
+	if (status != 200) {
+		if (!may_retry(status, body, &e, f))
+			return WIRE_REFUSED;
+		return is_before_the_log(trim_line(body)) ? WIRE_RETRY : WIRE_UNKNOWN;
+	}
+	root = parse(body);
+	out = read_answer(root, group_statements(b, n), &r, f);
+	if (out == WIRE_DONE)
+		take_group(json_object_get(root, "results"), b, n, held);
+	json_decref(root);
+	return out;
 }
 
 bool wire_has_linearizable(struct str version)

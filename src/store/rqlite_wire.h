@@ -22,7 +22,9 @@ enum err wire_statements(struct buf *out, const struct store_stmt *st, size_t n,
 /* The same for one atomic batch: its op_id first, a guard behind each guarded statement. */
 enum err wire_batch(struct buf *out, const struct store_batch *b, struct fail *f);
 
-/* The same for n batches as one atomic group, which has an op_id of its own besides theirs. */
+/* The same for n batches as one group, which has an op_id of its own besides theirs. It is atomic but
+ * for singles: one that finds no row changes nothing and hinders no neighbour, and its op_id is not
+ * there afterwards. */
 enum err wire_group(struct buf *out, struct id op_id, const struct store_batch *const *b, size_t n,
     struct fail *f);
 
@@ -35,17 +37,19 @@ enum wire_outcome {
 	WIRE_UNKNOWN,    /* may or may not have been applied */
 };
 
-/* What the answer (HTTP status and body) says about the batch. For WIRE_REFUSED *err is the error
+/* What the answer (HTTP status and body) says about the batch; when it is done, also what it returns
+ * (store_batch.out). For WIRE_REFUSED *err is the error
  * to return and *at the statement of the batch; for WIRE_RETRY and WIRE_UNKNOWN f->text is what
  * the server said. */
 enum wire_outcome wire_read_batch(int status, struct str body, const struct store_batch *b,
     enum err *err, size_t *at, struct fail *f);
 
-/* The same for a group of which `statements` went over the wire. WIRE_REFUSED and WIRE_DONE_BEFORE:
- * rolled back, for whichever reason. */
-enum wire_outcome wire_read_group(int status, struct str body, size_t statements, struct fail *f);
-/* How many statements wire_group makes of them. */
-size_t wire_group_statements(const struct store_batch *const *b, size_t n);
+/* The same for a group of n batches. WIRE_DONE: held[i] is whether the guard of a batch of one statement
+ * held. WIRE_REFUSED and WIRE_DONE_BEFORE: rolled back, for whichever reason. */
+enum wire_outcome wire_read_group(int status, struct str body, const struct store_batch *const *b,
+    size_t n, bool *held, struct fail *f);
+/* Whether a failed guard of the batch leaves its group alone: it is one statement that wants one row. */
+bool wire_is_single(const struct store_batch *b);
 
 /* The rows of an answer to n statements, into the arena. *retry: another attempt may succeed. */
 enum err wire_read_rows(int status, struct str body, size_t n, struct arena *a,

@@ -309,6 +309,18 @@ static int step_all(sqlite3_stmt *s, struct arena *a, struct store_rows *rows)
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
+int conn_exec_cached(struct conn *c, const char *sql)
+{
+	sqlite3_stmt *s = NULL;
+	int rc = prepare(c, sql, &s);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = step_all(s, NULL, NULL);
+	sqlite3_reset(s);
+	return rc;
+}
+
 enum err conn_run(struct conn *c, const struct store_stmt *st, struct arena *a,
     struct store_rows *rows, int *changed, struct fail *f)
 {

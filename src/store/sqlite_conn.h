@@ -36,6 +36,8 @@ void conn_close(struct conn *c);
 /* Runs a statement that has no parameters and whose rows do not matter; not cached. Returns a
  * SQLite result code. */
 int conn_exec(struct conn *c, const char *sql);
+/* The same for literal text that comes again and again. */
+int conn_exec_cached(struct conn *c, const char *sql);
 /* Runs a statement to its end. rows NULL: they are thrown away. *changed: rows affected (DML). */
 enum err conn_run(struct conn *c, const struct store_stmt *st, struct arena *a,
     struct store_rows *rows, int *changed, struct fail *f);

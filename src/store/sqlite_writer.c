@@ -1,6 +1,8 @@
 #include "store/sqlite_writer.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -18,8 +20,8 @@
 struct job {
 	struct job *next;
 	const struct store_batch *b;
-	pthread_cond_t cond;
-	enum { JOB_QUEUED, JOB_TAKEN, JOB_DONE } state;
+	sem_t done;
+	_Atomic enum { JOB_QUEUED, JOB_TAKEN, JOB_DONE } state;
 	enum err err;
 	size_t failed_at;
 	struct fail fail;
@@ -40,27 +42,53 @@ struct writer {
 
 /* ---- the thread --------------------------------------------------------------------------- */
 
+/* *changed: rows, when it is a guard that failed. */
+static enum err run_statement(struct conn *c, struct job *j, size_t i, int *changed)
+{
+	const struct store_batch *b = j->b;
+	const struct store_stmt *st = &b->stmts[i];
+	struct store_rows *rows = b->out != NULL ? &b->out[i] : NULL;
+	enum err e = conn_run(c, st, rows != NULL ? b->arena : NULL, rows, changed, &j->fail);
+
+	if (e != OK)
+		*changed = 0;
+	else if (st->expect != STORE_ANY && *changed != st->expect)
+		e = engine_guard_error(st, i, &j->fail);
+	if (e != OK)
+		j->failed_at = i;
+	return e;
+}
+
 static enum err run_batch(struct conn *c, struct job *j)
 {
 	enum err e = OK;
 	int changed;
-	size_t i;
 
-	for (i = 0; i < j->b->n && e == OK; i++) {
-		const struct store_stmt *st = &j->b->stmts[i];
-
-		e = conn_run(c, st, NULL, NULL, &changed, &j->fail);
-		if (e == OK && st->expect != STORE_ANY && changed != st->expect)
-			e = engine_guard_error(st, i, &j->fail);
-		if (e != OK)
-			j->failed_at = i;
-	}
+	for (size_t i = 0; i < j->b->n && e == OK; i++)
+		e = run_statement(c, j, i, &changed);
 	return e;
 }
 
-/* Runs the batch in a savepoint. Returns false when SQLite gave up the whole transaction (disk full,
- * I/O error, out of memory): then nothing of the group is there any more. */
-static bool run_job(struct conn *c, struct job *j)
+/* What has become of the transaction. */
+enum fate {
+	GOES_ON,
+	LOST,    /* SQLite gave it up (disk full, I/O error, out of memory): nothing of the group is there */
+	SPOILED, /* holds what a failed batch has changed: to be rolled back and done again, carefully */
+};
+
+/* Most batches are one statement: alone it needs no savepoint, for it fails whole, or by a guard that
+ * wanted a row and found none. One that changed more rows than its guard allows spoils the group. */
+static enum fate run_single(struct conn *c, struct job *j)
+{
+	int changed;
+
+	j->err = run_statement(c, j, 0, &changed);
+	if (sqlite3_get_autocommit(c->db))
+		return LOST;
+	return j->err != OK && changed > 0 ? SPOILED : GOES_ON;
+}
+
+static enum fate run_in_savepoint(struct conn *c, struct job *j)
 {
 	static const struct store_stmt savepoint = { .sql = "SAVEPOINT batch", .expect = STORE_ANY };
 	static const struct store_stmt release = { .sql = "RELEASE batch", .expect = STORE_ANY };
@@ -72,13 +100,15 @@ static bool run_job(struct conn *c, struct job *j)
 	if (set)
 		j->err = run_batch(c, j);
 	if (sqlite3_get_autocommit(c->db))
-		return false;
+		return LOST;
 	if (!set)
-		return true;
-	if (j->err == OK)
-		return (j->err = conn_run(c, &release, NULL, NULL, NULL, &j->fail)) == OK;
+		return GOES_ON;
+	if (j->err == OK) {
+		j->err = conn_run(c, &release, NULL, NULL, NULL, &j->fail);
+		return j->err == OK ? GOES_ON : LOST;
+	}
 	return conn_run(c, &back, NULL, NULL, NULL, NULL) == OK &&
-	    conn_run(c, &release, NULL, NULL, NULL, NULL) == OK;
+	    conn_run(c, &release, NULL, NULL, NULL, NULL) == OK ? GOES_ON : LOST;
 }
 
 /* Every job of the group that had succeeded gets the error; those that failed keep their own. */
@@ -102,34 +132,76 @@ static enum err commit_error(struct conn *c, int rc, struct fail *f)
 	    "the disk failed in the commit: %s", sqlite3_errmsg(c->db)) : e;
 }
 
+static void roll_back(struct conn *c)
+{
+	if (!sqlite3_get_autocommit(c->db))
+		conn_exec(c, "ROLLBACK");
+}
+
+/* The group is over because of j. */
+static void lose_group(struct conn *c, struct job *group, struct job *j)
+{
+	struct fail f = { 0 };
+
+	if (j->err == OK)
+		j->err = fail_set(&j->fail, E_STORE_UNAVAILABLE, "the transaction was lost");
+	fail_set(&f, E_STORE_UNAVAILABLE, "%s", fail_text(&j->fail));
+	fail_group(group, E_STORE_UNAVAILABLE, &f);
+	roll_back(c);
+}
+
+/* The batches of the group in one transaction; how many, 0 when nothing is there to be committed. */
+static size_t run_group(struct conn *c, struct job *group, bool carefully, enum fate *fate)
+{
+	size_t n = 0;
+
+	for (struct job *j = group; j != NULL; j = j->next, n++) {
+		j->fail = (struct fail){ 0 };
+		j->failed_at = j->b->n;
+		*fate = !carefully && j->b->n == 1 ? run_single(c, j) : run_in_savepoint(c, j);
+		if (*fate == LOST)
+			lose_group(c, group, j);
+		if (*fate != GOES_ON)
+			return 0;
+	}
+	return n;
+}
+
+static int begin(struct conn *c, struct job *group)
+{
+	struct fail f = { 0 };
+	int rc = conn_exec_cached(c, "BEGIN IMMEDIATE");
+
+	if (rc != SQLITE_OK)
+		fail_group(group, conn_error(c, rc, &f), &f);
+	return rc;
+}
+
 static size_t commit_group(struct conn *c, struct job *group)
 {
 	struct fail f = { 0 };
-	size_t n = 0;
-	int rc = conn_exec(c, "BEGIN IMMEDIATE");
+	enum fate fate = GOES_ON;
+	size_t n;
+	int rc;
 
-	if (rc != SQLITE_OK) {
-		fail_group(group, conn_error(c, rc, &f), &f);
+	if (begin(c, group) != SQLITE_OK)
 		return 0;
+	n = run_group(c, group, false, &fate);
+	if (fate == SPOILED) {
+		roll_back(c);
+		for (struct job *j = group; j != NULL; j = j->next)
+			j->err = OK;
+		if (begin(c, group) != SQLITE_OK)
+			return 0;
+		n = run_group(c, group, true, &fate);
 	}
-	for (struct job *j = group; j != NULL; j = j->next, n++) {
-		if (run_job(c, j))
-			continue;
-		if (j->err == OK)
-			j->err = fail_set(&j->fail, E_STORE_UNAVAILABLE, "the transaction was lost");
-		f = (struct fail){ 0 };
-		fail_set(&f, E_STORE_UNAVAILABLE, "%s", fail_text(&j->fail));
-		fail_group(group, E_STORE_UNAVAILABLE, &f);
-		if (!sqlite3_get_autocommit(c->db))
-			conn_exec(c, "ROLLBACK");
+	if (fate != GOES_ON)
 		return 0;
-	}
-	rc = conn_exec(c, "COMMIT");
+	rc = conn_exec_cached(c, "COMMIT");
 	if (rc == SQLITE_OK)
 		return n;
 	fail_group(group, commit_error(c, rc, &f), &f);
-	if (!sqlite3_get_autocommit(c->db))
-		conn_exec(c, "ROLLBACK");
+	roll_back(c);
 	return 0;
 }
 
@@ -151,7 +223,8 @@ static struct job *take_group(struct writer *w)
 	return group;
 }
 
-/* A job's memory is its caller's again as soon as the lock is let go. */
+/* Without the lock, so that nobody wakes up to wait for it. A job's memory is its caller's again as
+ * soon as its semaphore is up. */
 static void finish_group(struct job *group)
 {
 	struct job *next;
@@ -159,7 +232,7 @@ static void finish_group(struct job *group)
 	for (struct job *j = group; j != NULL; j = next) {
 		next = j->next;
 		j->state = JOB_DONE;
-		pthread_cond_signal(&j->cond);
+		sem_post(&j->done);
 	}
 }
 
@@ -183,8 +256,8 @@ static void *writer_thread(void *arg)
 		if (w->conn.disk_failed)
 			w->failed_at = clock_mono();
 		w->conn.disk_failed = false;
-		pthread_mutex_lock(&w->lock);
 		finish_group(group);
+		pthread_mutex_lock(&w->lock);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return NULL;
@@ -228,39 +301,54 @@ static bool enqueue(struct writer *w, struct job *job, const struct timespec *un
 	return true;
 }
 
-/* Under the lock. A job that was taken is waited for however long it takes: the writer has it. */
+/* False: the writer has it. */
+static bool give_up(struct writer *w, struct job *job)
+{
+	bool waits;
+
+	pthread_mutex_lock(&w->lock);
+	waits = job->state == JOB_QUEUED;
+	if (waits)
+		unqueue(w, job);
+	pthread_mutex_unlock(&w->lock);
+	return waits;
+}
+
+/* A job that was taken is waited for however long it takes. */
 static void await(struct writer *w, struct job *job, const struct timespec *until)
 {
-	int rc = 0;
+	int rc;
 
-	while (job->state != JOB_DONE) {
-		if (rc == 0)
-			rc = pthread_cond_clockwait(&job->cond, &w->lock, CLOCK_MONOTONIC, until);
-		else
-			pthread_cond_wait(&job->cond, &w->lock);
-		if (rc != 0 && job->state == JOB_QUEUED) {
-			unqueue(w, job);
-			job->err = fail_set(&job->fail, E_STORE_UNAVAILABLE,
-			    "the store is busy: the write waited too long");
-			job->state = JOB_DONE;
-		}
+	while ((rc = sem_clockwait(&job->done, CLOCK_MONOTONIC, until)) != 0 && errno == EINTR)
+		;
+	if (rc == 0)
+		return;
+	if (give_up(w, job)) {
+		job->err = fail_set(&job->fail, E_STORE_UNAVAILABLE,
+		    "the store is busy: the write waited too long");
+		return;
 	}
+	while (sem_wait(&job->done) != 0)
+		; /* EINTR */
 }
 
 enum err writer_write(struct writer *w, const struct store_batch *b, size_t *failed_at,
     struct fail *f)
 {
-	struct job job = { .b = b, .cond = PTHREAD_COND_INITIALIZER, .failed_at = b->n };
+	struct job job = { .b = b, .failed_at = b->n };
 	struct timespec until = deadline_after(w->timeout_us);
+	bool queued;
 
+	sem_init(&job.done, 0, 0);
 	pthread_mutex_lock(&w->lock);
-	if (enqueue(w, &job, &until))
+	queued = enqueue(w, &job, &until);
+	pthread_mutex_unlock(&w->lock);
+	if (queued)
 		await(w, &job, &until);
 	else
 		job.err = fail_set(&job.fail, E_STORE_UNAVAILABLE, "the store is %s",
 		    w->closing ? "closing" : "busy: too many writes wait");
-	pthread_mutex_unlock(&w->lock);
-	pthread_cond_destroy(&job.cond);
+	sem_destroy(&job.done);
 	*failed_at = job.failed_at;
 	return job.err == OK ? OK : fail_set(f, job.err, "%s", job.fail.text);
 }
@@ -281,6 +369,8 @@ static int start_thread(struct writer *w)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	rc = pthread_create(&w->thread, NULL, writer_thread, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc == 0)
+		pthread_setname_np(w->thread, "store");
 	return rc;
 }
 

@@ -201,6 +201,8 @@ enum err store_write(struct store *s, const struct store_batch *b, size_t *faile
 
 	if (s->read_only)
 		return fail_set(f, E_INTERNAL, "the store was opened read-only");
+	for (size_t i = 0; b->out != NULL && i < b->n; i++)
+		b->out[i] = (struct store_rows){ 0 };
 	e = check(s, b->stmts, b->n, f);
 	if (e == OK)
 		e = told(s, s->engine->ops->write(s->engine, b, &at, f), f);

@@ -115,6 +115,12 @@ struct store_batch {
 	struct id op_id; /* made by the caller, new for every write */
 	const struct store_stmt *stmts;
 	size_t n;
+	/* What RETURNING clauses yield: n of them, in the arena, where the batch is done. NULL: nobody
+	 * asks. Columns and functions of them only: rqlite passes over a clause with a subquery without a
+	 * word, and does not know a BLOB for one there (hex(column) does). */
+	struct arena *arena;
+	struct store_rows *out; /* [i].ncols is 0 when it is not known any more: the answer of an rqlite
+	                         * node was lost, and all that could be learnt is that it was done */
 };
 
 /* OK: durable. A failed guard: its `otherwise`. E_CONSTRAINT: a unique or check constraint; f->text

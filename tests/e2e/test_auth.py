@@ -163,6 +163,15 @@ def test_of_many_refreshes_of_one_token_one_succeeds(gateway, store, replicas):
     assert {a.status_code for a in answers} == {200, 401}
 
 
+def test_a_refresh_tells_the_address_of_now(gateway):
+    gw = gateway()
+    ann, root = signup(gw, "ann@example.org"), gw.signin()["access_token"]
+    t = gw.signin("ann@example.org", PASSWORD)
+    gw.admin("PATCH", f"/admin/users/{ann['id']}", root, {"email": "ann@example.net"})
+    r = post(gw, "/v1/auth/refresh", {"refresh_token": t["refresh_token"]})
+    assert r.json()["user"] == {"id": ann["id"], "email": "ann@example.net"}
+
+
 def test_signout_holds_when_the_call_returns(gateway):
     gw = gateway()
     t = gw.signin()

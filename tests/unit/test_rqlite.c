@@ -543,6 +543,41 @@ static void groups_survive_lost_answers(void **state)
 	proxy_stop(through_proxy);
 }
 
+/* Singles: the op_id tells what a lost answer would have. */
+static void *write_singles_through_proxy(void *arg)
+{
+	int me = turn++;
+
+	(void)arg;
+	for (int i = 0; i < 12; i++) {
+		struct store_stmt st = STMT1(E_NOT_FOUND, "UPDATE t SET n = n + 1 WHERE id = ?",
+		    SV_INT(i % 4 == 3 ? -1 : me));
+
+		proxy.eat += i % 3 == 0;
+		wrong += fixture_write(through_proxy, &st, 1, NULL) != (i % 4 == 3 ? E_NOT_FOUND : OK);
+	}
+	return NULL;
+}
+
+static void singles_survive_lost_answers(void **state)
+{
+	pthread_t t[WRITERS];
+
+	(void)state;
+	through_proxy = proxy_start(0);
+	turn = wrong = 0;
+	for (int i = 0; i < WRITERS; i++)
+		fixture_exec(store, S("INSERT INTO t (id, n) VALUES (?, 0)", SV_INT(i)));
+	for (int i = 0; i < WRITERS; i++)
+		pthread_create(&t[i], NULL, write_singles_through_proxy, NULL);
+	for (int i = 0; i < WRITERS; i++)
+		pthread_join(t[i], NULL);
+	assert_int_equal(wrong, 0);
+	assert_int_equal(fixture_int(store, S("SELECT count(*) FROM t WHERE n = 9")), WRITERS);
+	assert_true(proxy.eaten > WRITERS);
+	proxy_stop(through_proxy);
+}
+
 static void all_answers_lost_is_unknown(void **state)
 {
 	struct store *s = proxy_start(CLOCK_SEC);
@@ -588,6 +623,7 @@ int main(void)
 		T(a_lost_refusal_stays_a_refusal),
 		T(a_late_attempt_is_fenced_off),
 		T(groups_survive_lost_answers),
+		T(singles_survive_lost_answers),
 		T(all_answers_lost_is_unknown),
 		T(old_op_ids_are_tidied_away),
 		T(a_killed_leader_loses_nothing),

@@ -80,6 +80,7 @@ static void a_group_has_all_op_ids_and_one_of_its_own(void **state)
 	const struct store_batch *b[] = { &batch, &two };
 	struct fail f = { 0 };
 	struct buf out;
+	bool held[2];
 
 	(void)state;
 	buf_init(&out, 1 << 20);
@@ -89,15 +90,45 @@ static void a_group_has_all_op_ids_and_one_of_its_own(void **state)
 	    " (X'03000000000000000000000000000000')\"],[\"A\"],[\"B\"],"
 	    "[\"INSERT INTO guard (ok) SELECT 0 WHERE changes() <> ?\",1],[\"C\"],[\"A\"]]");
 	buf_release(&out);
-	assert_int_equal(wire_group_statements(b, 2), 6);
-	assert_int_equal(wire_read_group(200, STR("{\"results\":[{},{},{},{},{},{}]}"), 6, &f), WIRE_DONE);
-	assert_int_equal(wire_read_group(200, STR("{\"results\":[{},{},{},{},{}]}"), 6, &f), WIRE_UNKNOWN);
-	assert_int_equal(wire_read_group(200, STR("{\"results\":[{},{\"error\":\"x\"}]}"), 6, &f),
-	    WIRE_REFUSED);
-	assert_int_equal(wire_read_group(200, STR("{\"results\":[{\"error\":"
-	    "\"UNIQUE constraint failed: op.op_id\"}]}"), 6, &f), WIRE_DONE_BEFORE);
-	assert_int_equal(wire_read_group(503, STR("leader not found"), 6, &f), WIRE_RETRY);
-	assert_int_equal(wire_read_group(400, STR("what"), 6, &f), WIRE_REFUSED);
+#define READ(status, body) wire_read_group(status, STR(body), b, 2, held, &f)
+	assert_int_equal(READ(200, "{\"results\":[{},{},{},{},{},{}]}"), WIRE_DONE);
+	assert_true(held[0] && held[1]);
+	assert_int_equal(READ(200, "{\"results\":[{},{},{},{},{}]}"), WIRE_UNKNOWN);
+	assert_int_equal(READ(200, "{\"results\":[{},{\"error\":\"x\"}]}"), WIRE_REFUSED);
+	assert_int_equal(READ(200, "{\"results\":[{\"error\":"
+	    "\"UNIQUE constraint failed: op.op_id\"}]}"), WIRE_DONE_BEFORE);
+	assert_int_equal(READ(503, "leader not found"), WIRE_RETRY);
+	assert_int_equal(READ(400, "what"), WIRE_REFUSED);
+}
+
+/* Its op_id comes behind it, and only when the guard held; what it returns is its own. */
+static void a_single_in_a_group_hinders_nobody(void **state)
+{
+	struct store_rows rows[2] = { 0 };
+	struct arena a;
+	struct store_batch one = { { { 4 } }, three + 1, 1, &a, &rows[0] };
+	struct store_batch other = { { { 5 } }, three + 1, 1, &a, &rows[1] };
+	const struct store_batch *b[] = { &one, &other };
+	struct fail f = { 0 };
+	struct buf out;
+	bool held[2];
+
+	(void)state;
+	buf_init(&out, 1 << 20);
+	assert_int_equal(wire_group(&out, (struct id){ { 9 } }, b, 2, &f), OK);
+	assert_string_equal(buf_cstr(&out), "[[\"INSERT INTO op (op_id) VALUES"
+	    " (X'09000000000000000000000000000000')\"],[\"B\"],[\"INSERT INTO op (op_id, fenced) SELECT"
+	    " X'04000000000000000000000000000000', CASE changes() WHEN 1 THEN 0 END WHERE changes() > 0\"],"
+	    "[\"B\"],[\"INSERT INTO op (op_id, fenced) SELECT"
+	    " X'05000000000000000000000000000000', CASE changes() WHEN 1 THEN 0 END WHERE changes() > 0\"]]");
+	buf_release(&out);
+	arena_init(&a, 1 << 16);
+	assert_int_equal(READ(200, "{\"results\":[{},{\"columns\":[\"n\"],\"types\":[\"\"]},{},"
+	    "{\"columns\":[\"n\"],\"types\":[\"\"],\"values\":[[7]]},{\"rows_affected\":1}]}"), WIRE_DONE);
+	assert_true(!held[0] && held[1]);
+	assert_int_equal(rows[0].nrows, 0);
+	assert_int_equal(store_int(&rows[1], 0, 0), 7);
+	arena_release(&a);
 }
 
 static const struct {
@@ -259,6 +290,7 @@ int main(void)
 		cmocka_unit_test(a_wrong_number_of_values_is_a_fault),
 		cmocka_unit_test(a_batch_has_its_op_id_and_guards),
 		cmocka_unit_test(a_group_has_all_op_ids_and_one_of_its_own),
+		cmocka_unit_test(a_single_in_a_group_hinders_nobody),
 		cmocka_unit_test(every_answer_to_a_batch_has_its_meaning),
 		cmocka_unit_test(rows_are_read_exactly),
 		cmocka_unit_test(what_is_no_row_is_refused),

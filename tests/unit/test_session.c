@@ -254,7 +254,7 @@ static void store_fails_anywhere(void **state)
 			break;
 		assert_int_equal(e, E_STORE_UNAVAILABLE);
 	}
-	assert_int_equal(n, 3); /* a read and a write */
+	assert_int_equal(n, 2); /* one write */
 	assert_int_equal(iam_count(t, "SELECT counter FROM session"), 1);
 }
 

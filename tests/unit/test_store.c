@@ -325,7 +325,7 @@ static void compare_and_set_counts_right(void **state)
 	print_message("%d won, %d lost\n", THREADS * WINS, lost_races);
 }
 
-static atomic_int winners;
+static atomic_int winners, next_writer;
 
 static void *take_once(void *arg)
 {
@@ -352,8 +352,48 @@ static void of_many_one_wins(void **state)
 	assert_int_equal(fixture_int(fix.store, S("SELECT count(*) FROM t")), 2);
 }
 
+/* Writers of single statements that meet in groups: one row (told of by RETURNING), none, too many. */
+static void *write_singles(void *arg)
+{
+	int me = next_writer++;
+	struct arena a;
+
+	(void)arg;
+	arena_init(&a, 1 << 20);
+	for (int i = 0; i < 12; i++) {
+		struct store_stmt st[] = {
+			STMT1(E_NOT_FOUND, "UPDATE t SET n = n + 1 WHERE id = ? RETURNING n, hex(b)", SV_INT(me)),
+			STMT1(E_NOT_FOUND, "UPDATE t SET n = n + 1 WHERE id = ?", SV_INT(-1 - me)),
+			STMT1(E_CONFLICT, "UPDATE t SET n = n + 1 WHERE id IN (?, 100)", SV_INT(me)),
+		};
+		static const enum err want[] = { OK, E_NOT_FOUND, E_CONFLICT };
+		struct store_rows r;
+		struct store_batch b = { id_new(clock_wall()), &st[i % 3], 1, &a, &r };
+		size_t at = 9;
+
+		broken += store_write(fix.store, &b, &at, NULL) != want[i % 3];
+		broken += at != (i % 3 == 0);
+		if (i % 3 == 0 && r.ncols > 0) /* else the answer was lost */
+			broken += store_int(&r, 0, 0) != i / 3 + 1 || !str_eq(store_str(&r, 0, 1), STR("6162"));
+	}
+	arena_release(&a);
+	return NULL;
+}
+
+static void singles_stand_alone_in_a_group(void **state)
+{
+	(void)state;
+	next_writer = broken = 0;
+	for (int i = 0; i < 32; i++)
+		fixture_exec(fix.store, S("INSERT INTO t (id, n, b) VALUES (?, 0, X'6162')", SV_INT(i)));
+	fixture_exec(fix.store, S("INSERT INTO t (id, n) VALUES (100, 0)"));
+	in_threads(32, write_singles, NULL);
+	assert_int_equal(broken, 0);
+	assert_int_equal(fixture_int(fix.store, S("SELECT count(*) FROM t WHERE n = 4")), 32);
+	assert_int_equal(fixture_int(fix.store, S("SELECT n FROM t WHERE id = 100")), 0);
+}
+
 static atomic_bool done_writing;
-static atomic_int next_writer;
 
 /* Moves 1 from row 1 to row 2, in one batch. */
 static void *transfer(void *arg)
@@ -568,6 +608,7 @@ int main(void)
 		T(rows_come_in_order_and_by_the_arena),
 		T(compare_and_set_counts_right),
 		T(of_many_one_wins),
+		T(singles_stand_alone_in_a_group),
 		T(a_read_sees_one_moment),
 		T(one_reads_what_one_wrote),
 		T(the_nth_call_fails_as_told),
