@@ -22,7 +22,8 @@ from harness.caller import Caller
 from harness.rqlite import Rqlite
 
 PASSWORD = "seventeen slow turtles"
-CHEAP = {"auth.argon2.memory_kib": 8, "auth.argon2.iterations": 1}
+CHEAP = {"auth.argon2.memory_kib": 8, "auth.argon2.iterations": 1,
+         "limits.attempts_per_address": 0, "limits.attempts_per_account": 0}
 LIMITS = {"sqlite": 15000, "rqlite": 5000}
 
 
