@@ -119,5 +119,7 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
 
 void log_fail(const char *msg, const struct fail *f)
 {
-	log_at(f->err == E_DRAINING ? LOG_DEBUG : LOG_ERROR, msg, LOG_Z("code", err_code(f->err)), LOG_Z("error", fail_text(f)));
+	enum log_level level = f->err == E_DRAINING ? LOG_DEBUG : LOG_ERROR;
+
+	log_at(level, msg, LOG_Z("code", err_code(f->err)), LOG_Z("error", fail_text(f)));
 }

@@ -173,13 +173,26 @@ def test_a_stop_says_no_error_and_loses_no_record(gateway):
     gw = gateway(config={"workers": 2})
     token = gw.signin()["access_token"]
     before = audited(gw)
+    other = sqlite3.connect(gw.store_url.removeprefix("sqlite:"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # the records must wait
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         codes = list(pool.map(lambda i: gw.call("DELETE", f"/admin/tenants/t{i}", token=token, listener="admin").status_code,
                               range(200)))
-    gw.replicas[0].stop()
+    gw.replicas[0].process.signal(15)
+    until(lambda: not listens(gw.replicas[0].port()), 10, "the listeners to close")
+    other.close()
+    gw.replicas[0].process.wait()
     assert codes == [404] * 200
     assert audited(gw) == before + 200
     assert [e for e in gw.replicas[0].log() if e.get("level") in ("warn", "error")] == []
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        return True
+    except OSError:
+        return False
 
 
 def audited(gw):
