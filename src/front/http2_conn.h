@@ -12,6 +12,7 @@
 #include "front/deadline.h"
 #include "front/handshake.h"
 #include "front/http2.h"
+#include "front/http2_noise.h"
 #include "front/listener.h"
 
 struct exchange;
@@ -52,8 +53,7 @@ struct http2_conn {
 	size_t working;      /* exchanges that api_start knows and that are not answered */
 	size_t held;         /* body bytes that exchanges hold */
 	size_t owed;         /* flow control not yet given back */
-	unsigned noise;      /* frames that ask for nothing, since noise_since */
-	int64_t noise_since;
+	struct http2_noise noise;
 	uint64_t acked;      /* when the send deadline was last set */
 	bool greeted;        /* the client's SETTINGS have come */
 	bool heard;          /* something of the client, since the quiet deadline was set */

@@ -8,9 +8,6 @@
 #include "front/http2_rpc.h"
 #include "request/flow.h"
 
-/* Frames that ask for nothing: PING, SETTINGS, PRIORITY, empty DATA. So many a minute are no abuse. */
-#define NOISE_MAX 1000
-
 /* ---- exchanges of a connection ------------------------------------------------------------- */
 
 static void link_exchange(struct http2_conn *c, struct exchange *x)
@@ -139,6 +136,7 @@ static int begin_cb(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
 	x->h2.stream = frame->hd.stream_id;
 	link_exchange(c, x);
 	c->streams++;
+	http2_noise_credit(&c->noise);
 	deadline_set(&c->deadline, &c->h->head);
 	return 0;
 }
@@ -404,15 +402,12 @@ static int too_noisy(struct http2_conn *c, uint8_t type)
 
 static int noise(struct http2_conn *c, uint8_t type)
 {
-	int64_t now = loop_now(c->h->c.loop);
+	return http2_noise(&c->noise, loop_now(c->h->c.loop)) ? 0 : too_noisy(c, type);
+}
 
-	if (now - c->noise_since > 60 * CLOCK_SEC) {
-		c->noise_since = now;
-		c->noise = 0;
-	}
-	if (++c->noise <= NOISE_MAX)
-		return 0;
-	return too_noisy(c, type);
+static int companion(struct http2_conn *c, uint8_t type)
+{
+	return http2_noise_companion(&c->noise, loop_now(c->h->c.loop)) ? 0 : too_noisy(c, type);
 }
 
 static int frame_cb(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
@@ -432,7 +427,7 @@ static int frame_cb(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
 	case NGHTTP2_DATA:
 		if (x != NULL && end && (!x->answered || x->r.in != NULL))
 			complete(x);
-		return !end && frame->hd.length == 0 ? noise(c, frame->hd.type) : 0;
+		return !end && frame->hd.length == frame->data.padlen ? noise(c, frame->hd.type) : 0;
 	case NGHTTP2_SETTINGS:
 		if (!c->greeted) {
 			c->greeted = true;
@@ -441,8 +436,10 @@ static int frame_cb(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
 		}
 		return noise(c, frame->hd.type);
 	case NGHTTP2_PING:
-	case NGHTTP2_PRIORITY:
 		return noise(c, frame->hd.type);
+	case NGHTTP2_PRIORITY:
+	case NGHTTP2_WINDOW_UPDATE:
+		return companion(c, frame->hd.type);
 	default:
 		return 0;
 	}
@@ -453,7 +450,8 @@ static int sent_cb(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
 {
 	int32_t id = frame->hd.stream_id;
 
-	(void)arg;
+	if (frame->hd.type == NGHTTP2_DATA)
+		http2_noise_credit(&((struct http2_conn *)arg)->noise);
 	if ((frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) ||
 	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
 		return 0;

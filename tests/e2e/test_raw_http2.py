@@ -153,7 +153,9 @@ FLOODS = [
     ("PING", frame(PING, payload=b"12345678")),
     ("SETTINGS", settings()),
     ("PRIORITY", frame(PRIORITY, 0, 1, b"\0\0\0\0\x10")),
+    ("WINDOW_UPDATE", frame(WINDOW, 0, 0, b"\0\0\0\x01")),
     ("empty DATA", None),
+    ("padding", None),
     ("rapid reset", None),
     ("CONTINUATION", None),
 ]
@@ -165,6 +167,9 @@ def test_floods(port, name, data):
         if name == "empty DATA":
             c.request(1, ("content-type", "application/json"), method="POST", path="/v1/auth/signin", flags=0)
             data = frame(DATA, 0, 1) * 50
+        elif name == "padding":
+            c.request(1, ("content-type", "application/json"), method="POST", path="/v1/auth/signin", flags=0)
+            data = frame(DATA, PADDED, 1, b"\0")
         elif name == "rapid reset":
             for stream in range(1, 6001, 2):
                 c.send(frame(HEADERS, 5, stream, c.block()) + frame(RST, 0, stream, b"\0\0\0\x08"))

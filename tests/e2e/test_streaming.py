@@ -96,6 +96,9 @@ class StreamNode:
         return self.answer(s, 200, json.dumps({"n": self.got, "sha256": h.hexdigest(), "framing": headers.get(
             "content-length") or headers.get("transfer-encoding")}).encode())
 
+    def ready(self, s, f, headers):
+        return self.answer(s, 200, b"{}")
+
     def slow(self, s, f, headers):
         self.go.wait(60)
         return self.digest(s, f, headers)
