@@ -10,6 +10,7 @@
 #include "api/idempotency.h"
 #include "api/match.h"
 #include "api/shed.h"
+#include "api/steady.h"
 #include "authn/authn.h"
 #include "authz/decision.h"
 #include "base/config.h"
@@ -377,7 +378,7 @@ static void come_back_cb(struct loop_msg *m)
 	struct request *r = (struct request *)((char *)m - offsetof(struct request, msg));
 
 	(void)cors_apply(r, r->api->c.cors_origins);
-	step_done(request_reply(r));
+	step_done(steady_reply(r));
 }
 
 static enum err decide_scope(struct ctl *c, struct request *r, struct fail *f)
@@ -477,7 +478,7 @@ static struct step authorized(struct api *a, struct request *r, enum err e, stru
 		return run_lane(a, r);
 	if (f->err == OK)
 		f->err = e;
-	s = request_fail(r, f);
+	s = steady_fail(r, f);
 	fail_clear(f);
 	return s;
 }

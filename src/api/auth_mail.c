@@ -81,9 +81,11 @@ static enum err admit(struct ctl *c, struct request *r, struct fail *f)
 	struct throttle_who who = throttle_who(r, STR_NONE);
 	enum err e = throttle_look(c->throttle, THROTTLE_FORGOT, &who, f);
 
-	if (e == OK)
-		throttle_count(c->throttle, THROTTLE_FORGOT, &who);
-	return e;
+	if (e != OK)
+		return e;
+	throttle_count(c->throttle, THROTTLE_FORGOT, &who);
+	r->not_before = who.mono + throttle_floor(c->throttle);
+	return OK;
 }
 
 enum err op_auth_forgot(struct ctl *c, struct request *r, struct fail *f)

@@ -45,9 +45,12 @@ static enum err admit(struct ctl *c, struct request *r, struct fail *f)
 	struct throttle_who who = throttle_who(r, STR_NONE);
 	enum err e = throttle_look(c->throttle, THROTTLE_SIGNUP, &who, f);
 
-	if (e == OK)
-		throttle_count(c->throttle, THROTTLE_SIGNUP, &who);
-	return e;
+	if (e != OK)
+		return e;
+	throttle_count(c->throttle, THROTTLE_SIGNUP, &who);
+	if (c->config->auth_signup == SIGNUP_VERIFY)
+		r->not_before = who.mono + throttle_floor(c->throttle);
+	return OK;
 }
 
 enum err op_auth_signup(struct ctl *c, struct request *r, struct fail *f)
@@ -171,7 +174,10 @@ enum err op_auth_signin(struct ctl *c, struct request *r, struct fail *f)
 	e = throttle_begin(c->throttle, THROTTLE_SIGNIN, &who, &y, f);
 	if (e != OK)
 		return e;
-	return throttle_settle(&y, check_and_sign_in(c, r, name, b.password.v, f), f);
+	e = throttle_settle(&y, check_and_sign_in(c, r, name, b.password.v, f), f);
+	if (e == E_INVALID_CREDENTIALS)
+		r->not_before = who.mono + throttle_floor(c->throttle);
+	return e;
 }
 
 /* ---- refresh -------------------------------------------------------------------------------- */

@@ -163,6 +163,8 @@ static enum err login_finish(struct attempt *t, enum err e)
 	const struct login *l = t->data;
 
 	t->r->retry_after = l->retry_after;
+	if (e == E_UNAUTHENTICATED)
+		t->r->not_before = l->who.mono + throttle_floor(l->throttle);
 	if (e == OK)
 		t->who = (struct identity){ .principal = l->user, .auth_time = l->now,
 			.amr = JWT_AMR_PWD };

@@ -54,7 +54,7 @@ struct throttle {
 	struct store *store;
 	const struct seal *seal;
 	struct tally addresses;
-	_Atomic int64_t per_address, per_account;
+	_Atomic int64_t per_address, per_account, floor;
 	_Atomic uint64_t refused[THROTTLE__COUNT][LIMITS];
 	pthread_mutex_t mu; /* guards the list */
 	struct throttle_try *under_way; /* at most one for each control thread */
@@ -90,6 +90,16 @@ void throttle_configure(struct throttle *t, int64_t per_address, int64_t per_acc
 {
 	atomic_store(&t->per_address, per_address);
 	atomic_store(&t->per_account, per_account);
+}
+
+void throttle_set_floor(struct throttle *t, int64_t floor)
+{
+	atomic_store(&t->floor, floor);
+}
+
+int64_t throttle_floor(const struct throttle *t)
+{
+	return t != NULL ? atomic_load_explicit(&t->floor, memory_order_relaxed) : 0;
 }
 
 struct throttle_who throttle_who(const struct request *r, struct str account)

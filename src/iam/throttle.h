@@ -53,6 +53,10 @@ enum err throttle_new(struct store *s, const struct seal *seal, struct throttle 
 void throttle_free(struct throttle *t);
 /* How many refused attempts have no delay behind them; 0: no limit. Any thread. */
 void throttle_configure(struct throttle *t, int64_t per_address, int64_t per_account);
+/* The soonest, after an attempt came, that an answer is given whose time might tell of the account;
+ * microseconds. Any thread. */
+void throttle_set_floor(struct throttle *t, int64_t floor);
+int64_t throttle_floor(const struct throttle *t);
 
 /* ---- addresses alone ------------------------------------------------------------------------ */
 

@@ -1,0 +1,257 @@
+"""Guessing is slowed down, by address and by account, on all replicas together; nobody is locked out by it. Clients
+at many addresses: 127.0.0.0/8 is all loopback, or a proxy that is trusted says who they are."""
+import base64
+import concurrent.futures
+import http.client
+import json
+import sqlite3
+
+import pytest
+
+from harness.wait import until
+
+PASSWORD = "seven purple otters juggle"
+WRONG = "not the right password"
+PER_ACCOUNT = 10  # the defaults
+PER_ADDRESS = 100
+
+
+def ask(gw, path, body, source="127.0.0.1", replica=0, headers=None, method="POST"):
+    """A request from an address of loopback: status, headers, JSON."""
+    host, port = gw.replicas[replica].address["http"].rsplit(":", 1)
+    c = http.client.HTTPConnection(host, int(port), timeout=30, source_address=(source, 0))
+    data = body if isinstance(body, str) else json.dumps(body)
+    c.request(method, path, data, {"content-type": "application/json", **(headers or {})})
+    r = c.getresponse()
+    text = r.read()
+    c.close()
+    return r.status, r.headers, json.loads(text) if text else None
+
+
+def signin(gw, email, password, source="127.0.0.1", replica=0, **kw):
+    return ask(gw, "/v1/auth/signin", {"email": email, "password": password}, source, replica, **kw)
+
+
+def status(answer):
+    """401, 200 ...; a 429 must say how long to wait, and nothing else."""
+    code, headers, body = answer
+    if code == 429:
+        assert body["code"] == "rate_limited" and body["details"] == {} and int(headers["retry-after"]) >= 1
+    return code
+
+
+def wrong(gw, email, n, source="127.0.0.1"):
+    """The statuses of n wrong passwords, in turns on all replicas."""
+    return [status(signin(gw, email, WRONG, source, i % len(gw.replicas))) for i in range(n)]
+
+
+def user(gw, email="ann@example.test"):
+    gw.admin("POST", "/admin/users", gw.signin()["access_token"], {"email": email, "password": PASSWORD})
+    return email
+
+
+def limited(gw, rule, replica=0):
+    text = gw.call("GET", "/metrics", listener="admin", replica=replica).text
+    return int(next(line for line in text.splitlines()
+                    if line.startswith(f'gateway_rate_limited_total{{rule="{rule}"}}')).rsplit(" ", 1)[1])
+
+
+@pytest.fixture(params=["sqlite", "rqlite"])
+def pair(gateway, request):
+    return gateway(request.param, replicas=2)
+
+
+def test_two_replicas_hold_the_limit_of_an_account_together(pair):
+    ann = user(pair)
+    assert wrong(pair, ann, 16) == [401] * PER_ACCOUNT + [429] * 6
+    # nor does the right password come in from there: it is not even looked at
+    assert status(signin(pair, ann, PASSWORD)) == 429
+    assert limited(pair, "signin_account", 0) + limited(pair, "signin_account", 1) == 7
+
+
+def test_a_kill_forgets_nothing(pair):
+    ann = user(pair)
+    assert wrong(pair, ann, 12)[-1] == 429
+    for r in pair.replicas:
+        r.kill()
+        r.start()
+    # the first delay may be over by now; but the next comes at once
+    assert 429 in wrong(pair, ann, 2)
+
+
+def test_a_delay_that_is_waited_for_is_over(pair):
+    ann = user(pair)
+    assert wrong(pair, ann, PER_ACCOUNT + 1)[-1] == 429
+    until(lambda: status(signin(pair, ann, WRONG)) == 401, 10)
+    assert int(signin(pair, ann, WRONG, replica=1)[1]["retry-after"]) == 2  # it grows
+
+
+def test_strangers_do_not_keep_the_owner_out(pair):
+    ann = user(pair)
+    assert status(signin(pair, ann, PASSWORD, "127.1.0.1")) == 200
+    answers = [status(signin(pair, ann, WRONG, f"127.9.{i // 5}.1", i % 2)) for i in range(60)]
+    assert answers.count(401) == 3 * PER_ACCOUNT and answers[-1] == 429
+    for replica in (0, 1):
+        assert status(signin(pair, ann, PASSWORD, "127.1.0.1", replica)) == 200
+    assert status(signin(pair, ann, PASSWORD, "127.1.0.2")) == 429
+
+
+def test_a_reset_by_mail_lets_the_owner_in_from_a_new_place(gateway):
+    gw = gateway(config={"auth.signup": "verify"})
+    ann = user(gw)
+    for i in range(40):
+        signin(gw, ann, WRONG, f"127.9.{i}.1")
+    assert status(signin(gw, ann, PASSWORD, "127.1.0.2")) == 429
+    assert ask(gw, "/v1/auth/forgot", {"email": ann}, "127.1.0.2")[0] == 202
+    letter = until(lambda: list((gw.directory / "mail").glob("[!.]*.eml")))[0].read_text()
+    link = letter.split("token=")[1].split()[0]
+    assert ask(gw, "/v1/auth/reset", {"token": link, "new_password": "nine yellow badgers"}, "127.1.0.2")[0] == 204
+    assert status(signin(gw, ann, "nine yellow badgers", "127.1.0.2")) == 200
+    assert status(signin(gw, ann, "nine yellow badgers", "127.1.0.3")) == 429
+
+
+def test_a_spray_over_many_accounts_is_held_by_its_address(gateway):
+    gw = gateway(config={"auth.argon2.memory_kib": 512})
+    answers = [status(signin(gw, f"user{i}@example.test", WRONG, "127.9.0.1")) for i in range(PER_ADDRESS + 20)]
+    assert answers == [401] * PER_ADDRESS + [429] * 20
+    assert limited(gw, "signin_address") == 20
+    assert status(signin(gw, "user1@example.test", WRONG, "127.9.0.2")) == 401
+    user(gw)  # whose administrator is at another address: 127.0.0.1
+
+
+def test_what_exists_and_what_does_not_are_refused_alike(gateway):
+    gw = gateway()
+    user(gw)
+    seen = set()
+    for i, email in enumerate(("ann@example.test", "nobody@example.test", "no address at all")):
+        source = f"127.2.0.{i}"
+        answers = [signin(gw, email, WRONG, source) for _ in range(PER_ACCOUNT + 2)]
+        assert [status(a) for a in answers] == [401] * PER_ACCOUNT + [429] * 2
+        for code, headers, body in answers:
+            body["request_id"] = ""
+            seen.add((code, json.dumps(body), headers["retry-after"], headers["content-length"], len(headers)))
+        # one account, however it is written
+        assert status(signin(gw, email.upper(), WRONG, source)) == (401 if "@" not in email else 429)
+    assert len(seen) == 2, seen
+
+
+def test_basic_counts_as_sign_in_does(gateway):
+    gw = gateway(config={"auth.allow_basic_without_tls": True})
+    ann = user(gw)
+
+    def basic(password, source):
+        text = base64.b64encode(f"{ann}:{password}".encode()).decode()
+        return status(ask(gw, "/v1/me", "", source, headers={"authorization": f"Basic {text}"}, method="GET"))
+    assert [basic(WRONG, "127.3.0.1") for _ in range(12)] == [401] * PER_ACCOUNT + [429] * 2
+    assert status(signin(gw, ann, PASSWORD, "127.3.0.1")) == 429
+    assert basic(PASSWORD, "127.3.0.2") == 200  # and is known from now on
+    for i in range(40):
+        basic(WRONG, f"127.9.{i}.1")
+    assert basic(PASSWORD, "127.3.0.3") == 429 and basic(PASSWORD, "127.3.0.2") == 200
+
+
+def test_secrets_of_machines_are_never_kept_waiting(gateway):
+    gw = gateway()
+    root = gw.signin()["access_token"]
+    sa = gw.admin("POST", "/admin/service-accounts", root, {"name": "robot"})
+    made = [gw.admin("POST", f"/admin/service-accounts/{sa['id']}/credentials", root, {"kind": kind})
+            for kind in ("api_key", "secret")]
+    key, secret = made[0]["secret"], made[1]["secret"]
+
+    def me(k):
+        return status(ask(gw, "/v1/me", "", "127.4.0.1", headers={"authorization": f"Bearer {k}"}, method="GET"))
+
+    def token(s):
+        return status(ask(gw, "/v1/auth/token", f"grant_type=client_credentials&client_id={sa['id']}&client_secret={s}",
+                          "127.4.0.2", headers={"content-type": "application/x-www-form-urlencoded"}))
+    spoiled = key[:-8] + ("a" if key[-8] != "a" else "b") + key[-7:]
+    answers = [me(spoiled) for _ in range(PER_ADDRESS + 10)]
+    assert answers == [401] * PER_ADDRESS + [429] * 10
+    assert me(key) == 200 and limited(gw, "credential_address") == 10
+    answers = [token("x" * 43) for _ in range(14)]
+    assert answers == [401] * PER_ACCOUNT + [429] * 4
+    assert token(secret) == 200 and limited(gw, "token_account") == 4
+
+
+@pytest.mark.parametrize("path, body, good, rule", [
+    ("forgot", lambda i: {"email": f"user{i}@example.test"}, 202, "forgot_address"),
+    ("reset", lambda i: {"token": f"token{i}", "new_password": PASSWORD}, 400, "link_address"),
+    ("verify", lambda i: {"token": f"token{i}"}, 400, "link_address"),
+    ("mfa/verify", lambda i: {"mfa_token": f"token{i}", "code": "123456"}, 401, "mfa_address"),
+])
+def test_what_an_address_may_try(gateway, path, body, good, rule):
+    gw = gateway(config={"auth.answer_floor": "0s"})
+    answers = [status(ask(gw, f"/v1/auth/{path}", body(i), "127.5.0.1")) for i in range(PER_ADDRESS + 10)]
+    assert answers == [good] * PER_ADDRESS + [429] * 10
+    assert limited(gw, rule) == 10
+    assert status(ask(gw, f"/v1/auth/{path}", body(0), "127.5.0.2")) == good
+
+
+def test_sign_ups_of_an_address(gateway):
+    gw = gateway(config={"auth.argon2.memory_kib": 512, "limits.attempts_per_address": 20})
+    answers = [status(ask(gw, "/v1/auth/signup", {"email": f"user{i}@example.test", "password": PASSWORD}, "127.5.0.1"))
+               for i in range(25)]
+    assert answers == [201] * 20 + [429] * 5 and limited(gw, "signup_address") == 5
+    # passwords are another matter
+    assert status(signin(gw, "user1@example.test", PASSWORD, "127.5.0.1")) == 200
+
+
+def test_the_current_password_is_not_guessed_with_a_stolen_session(gateway):
+    gw = gateway()
+    ann = user(gw)
+    token = gw.signin(ann, PASSWORD)["access_token"]
+    body = {"current_password": WRONG, "new_password": "nine yellow badgers"}
+    answers = [gw.call("POST", "/v1/auth/password", token=token, json=body).status_code for _ in range(12)]
+    assert answers == [401] * PER_ACCOUNT + [429] * 2
+
+
+def test_at_most_five_letters_an_hour(gateway):
+    gw = gateway(config={"auth.answer_floor": "0s"})
+    ann = user(gw)
+
+    def minutes_pass(n):
+        db = sqlite3.connect(gw.directory / "gateway.db", timeout=10)
+        with db:
+            db.execute("UPDATE tries SET at = at - ?", (n * 60 * 10**6,))
+        db.close()
+
+    def sent():
+        db = sqlite3.connect(gw.directory / "gateway.db", timeout=10)
+        n = db.execute("SELECT count(*) FROM mail").fetchone()[0]
+        db.close()
+        return n + len(list((gw.directory / "mail").glob("[!.]*.eml")))
+    until(lambda: sent() == 0)
+    for minute in range(60):
+        assert ask(gw, "/v1/auth/forgot", {"email": ann}, f"127.6.{minute}.1")[0] == 202
+        minutes_pass(1)
+    until(lambda: len(list((gw.directory / "mail").glob("[!.]*.eml"))) == 5)
+    assert sent() == 5
+
+
+def test_clients_behind_a_trusted_proxy_are_told_apart(gateway):
+    gw = gateway(config={"trusted_proxies": ["127.0.0.1"]})
+    ann = user(gw)
+
+    def attempt(password, client, source="127.0.0.1"):
+        return status(signin(gw, ann, password, source, headers={"x-forwarded-for": client}))
+    assert [attempt(WRONG, "203.0.113.7") for _ in range(12)] == [401] * PER_ACCOUNT + [429] * 2
+    assert attempt(WRONG, "203.0.113.8") == 401
+    assert attempt(WRONG, "203.0.113.9, 203.0.113.7") == 429  # what a client says of itself is no address
+    assert attempt(WRONG, "203.0.113.10", source="127.7.0.1") == 401  # no proxy of ours
+    t = gw.call("POST", "/v1/auth/signin", headers={"x-forwarded-for": "2001:db8::5"},
+                json={"email": ann, "password": PASSWORD}).json()["access_token"]
+    assert gw.call("GET", "/v1/auth/sessions", token=t).json()["items"][0]["ip"] == "2001:db8::5"
+
+
+def test_limits_are_reloaded(gateway):
+    gw = gateway(config={"limits.attempts_per_account": 3})
+    assert wrong(gw, "nobody@example.test", 5) == [401] * 3 + [429] * 2
+    gw.replicas[0].reload(limits__attempts_per_account=0)
+    until(lambda: status(signin(gw, "nobody@example.test", WRONG)) == 401)
+
+
+def test_a_crowd_of_right_passwords_is_no_attack(pair):
+    ann = user(pair)
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda i: status(signin(pair, ann, PASSWORD, f"127.8.0.{i % 4 + 1}", i % 2)), range(64)))
+    assert set(answers) <= {200, 503} and answers.count(200) > 32  # 503: there is no time for so many hashes

@@ -1,0 +1,132 @@
+"""Accounts that exist and such that do not are told apart by nobody: neither by what is answered nor by the time
+that it takes. `bare`: the work itself is alike, to be seen because hashes are cheap here and nothing is hidden by
+auth.answer_floor. `floor`: with it there is nothing left to see. GW_TIMING_SAMPLES=1000 (`make timing`) is the long
+version."""
+import base64
+import itertools
+import os
+import uuid
+
+import pytest
+
+from harness.timing import Sampler, shuffled, told_apart
+from test_mfa import totp
+
+SAMPLES = int(os.environ.get("GW_TIMING_SAMPLES", 120))
+ACCOUNTS = 10  # of each class, in turns
+PASSWORD = "seven purple otters juggle"
+CONFIG = {
+    "auth.signup": "verify",
+    "auth.argon2.memory_kib": 512,  # cheap, but more than all else together
+    "auth.argon2.iterations": 2,
+    "auth.allow_basic_without_tls": True,
+    "limits.attempts_per_address": 0,  # counted, never refused
+    "limits.attempts_per_account": 0,
+    "access_log": False,
+    "workers": 1,
+}
+WAYS = {  # store, floor, share of SAMPLES
+    "bare": ("sqlite", "0s", 1),
+    "floor": ("sqlite", "15ms", 0.5),
+    "floor on rqlite": ("rqlite", "40ms", 0.25),
+}
+
+
+class World:
+    def __init__(self, gateway, way):
+        store, floor, share = WAYS[way]
+        self.bare = way == "bare"
+        self.samples = max(int(SAMPLES * share), 25)
+        self.gw = gateway(store, config={**CONFIG, "auth.answer_floor": floor})
+        self.root = self.gw.signin()["access_token"]
+        self.sampler = Sampler(self.gw.replicas[0].address["http"])
+
+    def addresses(self, name, n=ACCOUNTS):
+        return [f"{name}{i}-{uuid.uuid4().hex[:8]}@example.test" for i in range(n)]
+
+    def made(self, name, then=None, **body):
+        found = self.addresses(name)
+        for address in found:
+            user = self.gw.admin("POST", "/admin/users", self.root, {"email": address, **body})
+            if then:
+                then(user)
+        return found
+
+    def disable(self, user):
+        self.gw.admin("PATCH", f"/admin/users/{user['id']}", self.root, {"disabled": True})
+
+    def enrol(self, user):
+        token = self.gw.signin(user["email"], PASSWORD)["access_token"]
+        secret = self.gw.call("POST", "/v1/auth/mfa/totp/enroll", token=token, json={}).json()["secret"]
+        r = self.gw.call("POST", "/v1/auth/mfa/totp/confirm", token=token, json={"code": totp(secret)})
+        assert r.status_code == 200, r.text
+
+    def waiting(self):
+        found = self.addresses("waits")
+        for address in found:
+            r = self.gw.call("POST", "/v1/auth/signup", json={"email": address, "password": PASSWORD})
+            assert r.status_code == 202, r.text
+        return found
+
+    def people(self, *classes):
+        """{class: addresses}"""
+        make = {
+            "known": lambda: self.made("known", password=PASSWORD),
+            "unknown": lambda: self.addresses("unknown"),
+            "disabled": lambda: self.made("disabled", self.disable, password=PASSWORD),
+            "no password": lambda: self.made("nopassword"),
+            "second factor": lambda: self.made("factor", self.enrol, password=PASSWORD),
+            "waits for link": self.waiting,
+        }
+        return {name: make[name]() for name in classes}
+
+    def take(self, people, call):
+        """{class: seconds}; every class's addresses are taken in turns."""
+        def of(found):
+            turns = itertools.cycle(found)
+            return lambda: call(next(turns))
+        return shuffled({name: found if callable(found) else of(found) for name, found in people.items()},
+                        self.samples)
+
+    def post(self, path, body, **kw):
+        return self.sampler.post(f"/v1/auth/{path}", body, **kw)
+
+
+@pytest.fixture(params=WAYS)
+def world(gateway, request):
+    return World(gateway, request.param)
+
+
+def test_a_wrong_password(world):
+    people = world.people("known", "unknown", "disabled", "no password", "second factor", "waits for link")
+    took = world.take(people, lambda address: world.post("signin", {"email": address, "password": "not the right one"}))
+    assert not told_apart(took, "unknown")
+
+
+def test_a_right_password_of_somebody_who_may_not_come_in(world):
+    people = world.people("unknown", "disabled", "waits for link")
+    took = world.take(people, lambda address: world.post("signin", {"email": address, "password": PASSWORD}))
+    assert not told_apart(took, "unknown")
+
+
+def test_basic_credentials(world):
+    def call(address):
+        text = base64.b64encode(f"{address}:not the right one".encode()).decode()
+        return world.sampler.post("/v1/commands/order/1", {}, {"authorization": f"Basic {text}", "x-tenant-id": "acme"})
+    people = world.people("known", "unknown", "disabled", "no password", "second factor")
+    assert not told_apart(world.take(people, call), "unknown")
+
+
+def test_a_forgotten_password(world):
+    people = world.people("known", "unknown", "disabled", "no password", "waits for link")
+    took = world.take(people, lambda address: world.post("forgot", {"email": address}))
+    assert not told_apart(took, "unknown")
+
+
+def test_a_sign_up(world):
+    """A new account is a row and a letter more: a tenth of a millisecond, which without the floor shows here, where
+    a hash costs a fiftieth of what it should."""
+    call = lambda address: world.post("signup", {"email": address, "password": PASSWORD})  # noqa: E731
+    people = world.people("known", "disabled", "waits for link")
+    people["new"] = lambda: call(world.addresses("new", 1)[0])
+    assert not told_apart(world.take(people, call), "new", leak=0.2 if world.bare else 0.05)
