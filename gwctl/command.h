@@ -43,7 +43,8 @@ enum {
 	CMD_DESTROYS = 2, /* and --yes */
 	CMD_LIST = 4,     /* pages; takes --limit */
 	CMD_OFFLINE = 8,  /* works on the store or on nothing: takes no server */
-	CMD_IF_MATCH = 16 /* takes --if-match */
+	CMD_IF_MATCH = 16, /* takes --if-match */
+	CMD_PATCHES = 32 /* its body is a merge patch (RFC 7396) of what is there, whatever that is */
 };
 
 struct command {

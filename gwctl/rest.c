@@ -357,8 +357,9 @@ static enum err confirm(struct gwctl *g, struct fail *f)
 enum err rest_change(struct gwctl *g, const char *path, json_t *body, struct fail *f)
 {
 	const struct command *c = g->args.cmd;
+	bool patches = (c->flags & CMD_PATCHES) != 0;
 	struct client_request q = { .method = c->method, .path = path, .body = body,
-		.if_match = gwctl_arg(g, "--if-match") };
+		.merge_patch = patches, .if_match = patches ? "*" : gwctl_arg(g, "--if-match") };
 	struct client_reply r;
 	enum err e;
 

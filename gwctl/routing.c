@@ -108,24 +108,19 @@ enum err routing_put_run(struct gwctl *g, struct fail *f)
 
 /* ---- set ---- */
 
-/* doc[kind + suffix], made when missing. */
-static json_t *section(json_t *doc, const char *kind, const char *suffix)
+/* patch[kind + suffix] = { name: value }. Takes the value. */
+static void change(json_t *patch, const char *kind, const char *suffix, const char *name, json_t *value)
 {
-	char name[64];
-	json_t *o;
+	char section[64];
 
-	snprintf(name, sizeof name, "%s_%s", kind, suffix);
-	o = json_object_get(doc, name);
-	if (o == NULL && json_object_set_new(doc, name, json_object()) == 0)
-		o = json_object_get(doc, name);
-	return o;
+	snprintf(section, sizeof section, "%s_%s", kind, suffix);
+	json_object_set_new(patch, section, json_pack("{so}", name, value));
 }
 
-static enum err edit(const struct gwctl *g, json_t *doc, struct fail *f)
+/* What the command changes of whatever document is in force. */
+static enum err make_patch(const struct gwctl *g, json_t *patch, struct fail *f)
 {
-	const char *kind = gwctl_arg(g, "--kind"), *tenant = gwctl_arg(g, "TENANT");
-	const char *shard = gwctl_arg(g, "--shard");
-	json_t *placement = section(doc, kind, "placement"), *shards = section(doc, kind, "shards");
+	const char *kind = gwctl_arg(g, "--kind"), *shard = gwctl_arg(g, "--shard");
 	json_t *endpoints = json_array();
 
 	for (size_t i = 0; i < g->args.n; i++)
@@ -135,31 +130,24 @@ static enum err edit(const struct gwctl *g, json_t *doc, struct fail *f)
 		json_decref(endpoints);
 		return fail_set(f, E_USAGE, "--endpoint needs --shard");
 	}
-	if (shard == NULL)
-		json_object_del(placement, tenant);
-	else
-		json_object_set_new(placement, tenant, json_string(shard));
+	change(patch, kind, "placement", gwctl_arg(g, "TENANT"),
+	    shard != NULL ? json_string(shard) : json_null());
 	if (json_array_size(endpoints) > 0)
-		json_object_set(shards, shard, endpoints);
+		change(patch, kind, "shards", shard, json_incref(endpoints));
 	json_decref(endpoints);
-	json_object_set_new(doc, "revision", json_integer(revision_of(doc) + 1));
 	return OK;
 }
 
 enum err routing_set_run(struct gwctl *g, struct fail *f)
 {
-	json_t *doc = NULL;
+	json_t *patch = json_object();
 	enum err e = gwctl_client(g, f);
 
 	if (e == OK)
-		e = rest_get(g, "/admin/routing", &doc, f);
-	if (e == OK && !json_is_object(doc))
-		e = fail_set(f, E_BAD_UPSTREAM, "the answer is not a routing document");
+		e = make_patch(g, patch, f);
 	if (e == OK)
-		e = edit(g, doc, f);
-	if (e == OK)
-		e = rest_change(g, "/admin/routing", doc, f);
-	json_decref(doc);
+		e = rest_change(g, "/admin/routing", patch, f);
+	json_decref(patch);
 	return e;
 }
 

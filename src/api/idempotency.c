@@ -11,7 +11,7 @@
 #include "request/request.h"
 
 #define KEEP (24 * 3600 * CLOCK_SEC)
-#define ANSWER_MAX (8u << 20)
+#define ANSWER_MAX ((64u << 20) + 256) /* what an answer may be, sealed */
 
 /* Of a request that carries a key; in its arena. */
 struct idempotency {

@@ -364,7 +364,8 @@ const struct op ops_all[] = {
 	{ .name = "routing.put", .method = M_PUT, .path = "/admin/routing", .on = ON_ADMIN,
 	  CONTROL(op_routing_put), RIGHT("routing.write"), .body = BODY_JSON, .status = 200,
 	  .mutates = true, .request_schema = "RoutingDocument", .reply_schema = "RoutingDocument",
-	  .help = "Replace the routing document, or patch it (application/merge-patch+json)" },
+	  .help = "Replace the routing document, or patch it (application/merge-patch+json). With Prefer: "
+	          "return=minimal the answer is the revision alone" },
 	{ .name = "routing.reload", .method = M_POST, .path = "/admin/routing/reload",
 	  .on = ON_ADMIN, CONTROL(op_routing_reload), RIGHT("routing.write"), .body = BODY_JSON,
 	  .status = 200, .mutates = true, .reply_schema = "RoutingDocument",

@@ -150,7 +150,8 @@ static enum err send_once(struct client *c, const struct client_request *q, stru
 {
 	const struct secret *s = c->token.n > 0 ? &c->token : &c->session.access;
 	struct http_request hq = {
-		.method = q->method, .path = q->path, .body = body, .content_type = "application/json",
+		.method = q->method, .path = q->path, .body = body,
+		.content_type = q->merge_patch ? "application/merge-patch+json" : "application/json",
 		.bearer = q->anonymous ? STR_NONE : str_n((char *)s->p, s->n),
 		.if_match = q->if_match, .idempotency_key = q->idempotency_key,
 	};

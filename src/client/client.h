@@ -37,6 +37,7 @@ bool client_is_private(const struct client *c);
 struct client_request {
 	const char *method, *path;   /* path with its query, from "/" */
 	const struct json_t *body;   /* NULL: none */
+	bool merge_patch;            /* the body is one (RFC 7396) */
 	const char *if_match;        /* NULL: none */
 	const char *idempotency_key; /* NULL: none; with it a repetition at another server is harmless */
 	bool anonymous;              /* no credential */

@@ -107,13 +107,15 @@ static enum err patch(struct route_table **t, const struct store_rows *rows, siz
 	return OK;
 }
 
-/* A page of the revisions from `from` to `to`; a whole document's text is not among them. */
+/* A page of the revisions from `from` to `to`. The first comes without its text, for it is known; so
+ * do whole ones. */
 static enum err read_page(struct store *s, int64_t from, int64_t to, struct arena *a,
     struct store_rows *rows, struct fail *f)
 {
-	struct store_stmt q = STMT("SELECT revision, at, patch, CASE WHEN patch THEN document END "
+	struct store_stmt q = STMT("SELECT revision, at, patch, "
+	    "CASE WHEN patch AND revision > ? THEN document END "
 	    "FROM routing_revision WHERE revision >= ? AND revision <= ? ORDER BY revision LIMIT 256",
-	    SV_INT(from), SV_INT(to));
+	    SV_INT(from), SV_INT(from), SV_INT(to));
 
 	arena_clear(a);
 	return store_read(s, STORE_LINEAR, &q, 1, a, rows, f);
