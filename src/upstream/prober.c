@@ -19,6 +19,8 @@
 #include "upstream/state.h"
 #include "upstream/upstream.h"
 
+#define PACE (CLOCK_SEC / PROBER_A_SECOND)
+#define BURST (20 * CLOCK_MS) /* whose checks may begin at once, when there were none for a while */
 #define HASTE 5           /* how much more often, while a change is being confirmed */
 #define ANSWER_MAX 65536  /* bytes of a check's answer */
 
@@ -27,7 +29,7 @@ struct target {
 	struct loop_timer timer;
 	struct prober *p;
 	struct target *prev, *next; /* of all */
-	struct target *queued;      /* next of those that are due */
+	struct target *before, *behind; /* of those that are due */
 	struct fleet_node *node;    /* a reference */
 	struct check *check;        /* under way */
 	unsigned generation;        /* of the routing that named it last */
@@ -55,7 +57,9 @@ struct prober {
 	pthread_t thread;
 	bool started;
 	struct target *targets;
-	struct target *due, **due_end; /* wait for one that runs to end */
+	struct target *due, *due_last; /* whose turn has come */
+	int64_t turn;              /* when the next may begin; loop time */
+	struct loop_timer pace;
 	uint64_t number;
 	unsigned generation;
 	struct check *checks;      /* that run */
@@ -248,17 +252,52 @@ static void check_begin(struct target *t)
 	send(c);
 }
 
+/* False: it is too early. */
+static bool take_turn(struct prober *p)
+{
+	int64_t now = loop_now(p->loop);
+
+	if (p->turn > now) {
+		(void)loop_timer_set(p->loop, &p->pace, p->turn - now); /* else the next one due will do */
+		return false;
+	}
+	p->turn = (p->turn > now - BURST ? p->turn : now - BURST) + PACE;
+	return true;
+}
+
+static void enqueue(struct target *t)
+{
+	struct prober *p = t->p;
+
+	t->waits = true;
+	t->behind = NULL;
+	t->before = p->due_last;
+	*(t->before != NULL ? &t->before->behind : &p->due) = t;
+	p->due_last = t;
+}
+
+static void dequeue(struct target *t)
+{
+	struct prober *p = t->p;
+
+	*(t->before != NULL ? &t->before->behind : &p->due) = t->behind;
+	*(t->behind != NULL ? &t->behind->before : &p->due_last) = t->before;
+	t->waits = false;
+}
+
 static void run_due(struct prober *p)
 {
-	while (p->due != NULL && p->running < PROBER_AT_ONCE) {
+	while (p->due != NULL && p->running < PROBER_AT_ONCE && take_turn(p)) {
 		struct target *t = p->due;
 
-		p->due = t->queued;
-		if (p->due == NULL)
-			p->due_end = &p->due;
-		t->waits = false;
+		dequeue(t);
 		check_begin(t);
 	}
+}
+
+static void pace_cb(struct loop_timer *timer)
+{
+	run_due((struct prober *)((char *)timer - offsetof(struct prober, pace)));
 }
 
 static void due_cb(struct loop_timer *timer)
@@ -267,34 +306,19 @@ static void due_cb(struct loop_timer *timer)
 
 	if (t->check != NULL || t->waits)
 		return;
-	t->waits = true;
-	t->queued = NULL;
-	*t->p->due_end = t;
-	t->p->due_end = &t->queued;
+	enqueue(t);
 	run_due(t->p);
 }
 
 /* ---- whom ------------------------------------------------------------------------------------------- */
-
-static void dequeue(struct target *t)
-{
-	struct target **p = &t->p->due;
-
-	if (!t->waits)
-		return;
-	while (*p != t)
-		p = &(*p)->queued;
-	*p = t->queued;
-	if (*p == NULL)
-		t->p->due_end = p;
-}
 
 static void target_free(struct target *t)
 {
 	struct prober *p = t->p;
 
 	loop_timer_clear(p->loop, &t->timer);
-	dequeue(t);
+	if (t->waits)
+		dequeue(t);
 	if (t->check != NULL)
 		t->check->target = NULL;
 	*(t->prev != NULL ? &t->prev->next : &p->targets) = t->next;
@@ -485,8 +509,8 @@ enum err prober_new(const struct prober_config *c, struct fleet *fleet, struct p
 		return E_NOMEM;
 	p->config = *c;
 	p->fleet = fleet;
-	p->due_end = &p->due;
 	p->tidy.cb = tidy_cb;
+	p->pace.cb = pace_cb;
 	e = loop_new(&p->loop);
 	if (e == OK)
 		e = upstream_new(&uc, p->loop, &p->up);
@@ -517,8 +541,10 @@ void prober_free(struct prober *p)
 		target_free(p->targets);
 	if (p->up != NULL)
 		tidy_cb(&p->tidy);
-	if (p->loop != NULL)
+	if (p->loop != NULL) {
 		loop_timer_clear(p->loop, &p->tidy);
+		loop_timer_clear(p->loop, &p->pace);
+	}
 	upstream_free(p->up);
 	loop_free(p->loop);
 	heap_free(p);

@@ -7,8 +7,8 @@
  * is SERVING, and UNIMPLEMENTED. Node administration is not checked.
  *
  * Each check is a connection of its own, so that it shows whether the node takes new ones. Checks begin
- * spread over an interval and keep away from each other by chance; at most PROBER_AT_ONCE run at a time, so
- * that with very many nodes the interval stretches instead. Between the first sign of a change and its
+ * spread over an interval and keep away from each other by chance; at most PROBER_AT_ONCE run at a time and
+ * PROBER_A_SECOND begin in a second, so that with very many nodes the interval stretches instead. Between the first sign of a change and its
  * confirmation they come five times as often. */
 #ifndef UPSTREAM_PROBER_H
 #define UPSTREAM_PROBER_H
@@ -25,6 +25,7 @@ struct route_table;
 struct tls_client;
 
 #define PROBER_AT_ONCE 128
+#define PROBER_A_SECOND 1000
 
 struct prober_config {
 	int64_t interval_us; /* 0: no checks, all nodes count as unknown */

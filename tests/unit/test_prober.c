@@ -252,21 +252,38 @@ static void serve_never(struct node *n, int fd, int nth)
 	atomic_fetch_sub(&n->streams, 1);
 }
 
-/* Very many nodes, all of them silent: no more than so many are asked at once. */
-static void asks_so_many_at_once(void **state)
+static void start_many(struct fixture *fx, node_serve *serve)
 {
-	struct fixture *fx = *state;
 	json_t *urls = json_array();
 	char url[64];
-	struct fleet_summary s;
 
-	node_start(&fx->a, serve_never);
+	node_start(&fx->a, serve);
 	fx->has_a = true;
 	for (int i = 0; i < 5000; i++) {
 		snprintf(url, sizeof url, "http://127.0.0.1:%u/%d", fx->a.port, i);
 		json_array_append_new(urls, json_string(url));
 	}
 	follow(fx, urls);
+}
+
+static void asks_so_many_a_second(void **state)
+{
+	struct fixture *fx = *state;
+	int64_t began = clock_mono();
+
+	status = 200;
+	start_many(fx, serve_status);
+	wait_count(&fx->a.accepted, 300);
+	assert_true(clock_mono() - began > 250 * CLOCK_SEC / PROBER_A_SECOND);
+}
+
+/* Very many nodes, all of them silent: no more than so many are asked at once. */
+static void asks_so_many_at_once(void **state)
+{
+	struct fixture *fx = *state;
+	struct fleet_summary s;
+
+	start_many(fx, serve_never);
 	wait_count(&fx->a.accepted, PROBER_AT_ONCE);
 	fleet_summarise(fx->fleet, 0, NULL, NULL, &s);
 	assert_int_equal(s.nodes, 5000);
@@ -305,7 +322,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(follows_what_a_node_says), TEST(counts_to_rise_and_fall), TEST(silence_is_not_well),
 		TEST(nobody_there_is_not_well), TEST(asks_grpc_nodes_in_their_language), TEST(each_check_connects),
-		TEST(nodes_come_and_go), TEST(can_be_switched_off), TEST(asks_so_many_at_once), TEST(sums_up),
+		TEST(nodes_come_and_go), TEST(can_be_switched_off), TEST(asks_so_many_at_once),
+		TEST(asks_so_many_a_second), TEST(sums_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "upstream/breaker.h"
+#include "upstream/fleet.h"
 #include "upstream_fixture.h"
 
 #define OK_ANSWER "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-node: 1\r\n\r\nok"
@@ -565,6 +566,124 @@ static void heals_by_a_probe(void **state)
 	assert_int_equal(fixture_call(fx)->status, 200);
 }
 
+/* ---- what workers share, and what goes ---------------------------------------------------------- */
+
+static void two_workers_share_a_circuit(void **state)
+{
+	struct fixture *fx = *state;
+	struct upstream *first;
+	struct fleet *fleet;
+
+	assert_int_equal(fleet_new(&fleet), OK);
+	fx->config.fleet = fleet;
+	fixture_add(fx, node_dead_port(), 1);
+	for (int i = 0; i < (BREAKER_CONSECUTIVE + 1) / 2; i++)
+		assert_int_equal(fixture_call(fx)->err, E_UPSTREAM_FAILED);
+	first = fx->up;
+	fx->up = NULL; /* the next call makes another, on the same fleet */
+	assert_int_equal(fixture_call(fx)->err, E_SHARD_UNAVAILABLE);
+	upstream_free(first);
+	upstream_free(fx->up);
+	fx->up = NULL;
+	fleet_free(fleet);
+}
+
+static void who_is_down_gets_no_calls(void **state)
+{
+	struct fixture *fx = *state;
+	struct fleet_node *a;
+	struct fleet *fleet;
+
+	assert_int_equal(fleet_new(&fleet), OK);
+	fx->config.fleet = fleet;
+	fixture_start_a(fx, serve_well);
+	fixture_start_b(fx, serve_well);
+	a = fleet_node_get(fleet, str_c(fx->urls[0]), false);
+	atomic_store(&a->health, HEALTH_DOWN);
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(fixture_call(fx)->status, 200);
+		assert_string_equal(fx->seen[0].endpoint, fx->urls[1]);
+	}
+	fx->shard.n = 1;
+	assert_int_equal(fixture_call(fx)->err, E_SHARD_UNAVAILABLE);
+	fx->q.admin = true; /* an operator reaches it all the same */
+	assert_int_equal(fixture_call(fx)->status, 200);
+	fx->q.admin = false;
+	atomic_store(&a->health, HEALTH_UP);
+	assert_int_equal(fixture_call(fx)->status, 200);
+	fleet_node_put(fleet, a);
+	upstream_free(fx->up);
+	fx->up = NULL;
+	fleet_free(fleet);
+}
+
+static bool has_sample(struct fixture *fx, const char *text)
+{
+	struct buf b;
+	bool has;
+
+	buf_init(&b, 1 << 20);
+	upstream_write_metrics(&fx->up, 1, &b);
+	has = strstr(buf_cstr(&b), text) != NULL;
+	buf_release(&b);
+	return has;
+}
+
+/* Its connections end, its series too, and what was counted for the shard stays. */
+static void who_is_gone_is_forgotten(void **state)
+{
+	struct fixture *fx = *state;
+	struct fleet_node *a;
+	struct fleet *fleet;
+	char sample[160];
+
+	assert_int_equal(fleet_new(&fleet), OK);
+	fx->config.fleet = fleet;
+	fixture_start_a(fx, serve_well);
+	assert_int_equal(fixture_call(fx)->status, 200);
+	snprintf(sample, sizeof sample, "gateway_upstream_circuit_state{kind=\"projection\",shard=\"p1\","
+	    "endpoint=\"%s\"} 0", fx->urls[0]);
+	assert_true(has_sample(fx, sample));
+	a = fleet_node_get(fleet, str_c(fx->urls[0]), false);
+	assert_int_equal(a->refs, 2);
+	atomic_store(&a->gone, true);
+	assert_false(has_sample(fx, sample));
+	upstream_configure(fx->up, &fx->config); /* sweeps */
+	fixture_wait_count(fx, &fx->a.closed, 1);
+	upstream_configure(fx->up, &fx->config);
+	fixture_turn(fx, 50 * CLOCK_MS);
+	assert_int_equal(a->refs, 1);
+	assert_int_equal(fixture_metric(fx,
+	    "gateway_upstream_requests_total{kind=\"projection\",shard=\"p1\",outcome=\"ok\"} "), 1);
+	assert_int_equal(fixture_call(fx)->status, 200); /* a table that is still in use names it */
+	assert_int_equal(a->refs, 2);
+	fleet_node_put(fleet, a);
+	upstream_free(fx->up);
+	fx->up = NULL;
+	fleet_free(fleet);
+}
+
+static void fewer_connections_from_now_on(void **state)
+{
+	struct fixture *fx = *state;
+
+	fixture_start_a(fx, serve_well);
+	for (size_t i = 0; i < 8; i++)
+		fixture_send(fx, i);
+	fixture_wait_all(fx);
+	assert_true(fx->a.accepted > 2);
+	fx->config.max_connections = 2;
+	upstream_configure(fx->up, &fx->config);
+	fixture_wait_count(fx, &fx->a.closed, fx->a.accepted - 2);
+	assert_int_equal(fixture_metric(fx, "gateway_upstream_connections{kind=\"projection\","
+	    "shard=\"p1\"} "), 2);
+	for (size_t i = 0; i < 8; i++)
+		fixture_send(fx, i);
+	fixture_wait_all(fx);
+	assert_int_equal(fixture_metric(fx, "gateway_upstream_connections{kind=\"projection\","
+	    "shard=\"p1\"} "), 2);
+}
+
 /* ---- cancelling -------------------------------------------------------------------------------- */
 
 static void cancelling_tells_the_node(void **state)
@@ -622,7 +741,8 @@ int main(void)
 		TEST(retries_go_elsewhere), TEST(retries_have_a_budget), TEST(a_retry_dials), TEST(first_byte_in_time),
 		TEST(deadline_ends_a_stalled_body), TEST(shares_by_weight), TEST(avoids_the_busy),
 		TEST(breaks_the_circuit), TEST(heals_by_a_probe), TEST(cancelling_tells_the_node),
-		TEST(cancelling_in_a_callback), TEST(freeing_ends_all),
+		TEST(two_workers_share_a_circuit), TEST(who_is_down_gets_no_calls), TEST(who_is_gone_is_forgotten),
+		TEST(fewer_connections_from_now_on), TEST(cancelling_in_a_callback), TEST(freeing_ends_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
