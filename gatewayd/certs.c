@@ -45,13 +45,28 @@ enum err certs_check_reload(const struct config *old, const struct config *next,
 	return fail_set(f, E_CONFIG, "tls.cert: listeners change between plaintext and TLS only at a restart");
 }
 
+void certs_expiry(const struct certs *c, int64_t *clients, int64_t *nodes)
+{
+	*clients = c->listeners != NULL ? tls_server_expires(c->listeners) : 0;
+	*nodes = tls_client_expires(c->nodes);
+}
+
+static void write_expiry(struct buf *out, const char *name, const char *whom, int64_t expires)
+{
+	if (expires != 0)
+		buf_printf(out, "%s{shown_to=\"%s\"} %lld\n", name, whom,
+		    (long long)((expires - clock_wall()) / CLOCK_SEC));
+}
+
 void certs_write_metrics(const struct certs *c, struct buf *out)
 {
 	static const char name[] = "gateway_tls_certificate_expiry_seconds";
+	int64_t clients, nodes;
 
-	if (c->listeners == NULL)
+	certs_expiry(c, &clients, &nodes);
+	if (clients == 0 && nodes == 0)
 		return;
 	obs_family(out, name);
-	buf_printf(out, "%s %lld\n", name,
-	    (long long)((tls_server_expires(c->listeners) - clock_wall()) / CLOCK_SEC));
+	write_expiry(out, name, "clients", clients);
+	write_expiry(out, name, "nodes", nodes);
 }

@@ -4,6 +4,8 @@
 #ifndef GATEWAYD_CERTS_H
 #define GATEWAYD_CERTS_H
 
+#include <stdint.h>
+
 #include "base/err.h"
 
 struct buf;
@@ -23,6 +25,8 @@ void certs_unref(struct certs *c);
 /* SIGHUP may exchange certificates, but open connections and clients do not expect a listener to change
  * between plaintext and TLS. E_CONFIG. */
 enum err certs_check_reload(const struct config *old, const struct config *next, struct fail *f);
+/* When the certificates expire that clients and nodes are shown, wall, microseconds; 0: none is. */
+void certs_expiry(const struct certs *c, int64_t *clients, int64_t *nodes);
 void certs_write_metrics(const struct certs *c, struct buf *out);
 
 #endif

@@ -390,6 +390,14 @@ static enum err reload_routing(struct ctl *ctl, struct fail *f)
 	return e;
 }
 
+static void certificate_expiry(struct ctl *ctl, int64_t *clients, int64_t *nodes)
+{
+	struct certs certs = get_certs(ctl->impl);
+
+	certs_expiry(&certs, clients, nodes);
+	certs_unref(&certs);
+}
+
 static void write_metrics(struct ctl *ctl, struct buf *out)
 {
 	struct control *c = ctl->impl;
@@ -588,6 +596,7 @@ static void fill_ctl(struct control *c)
 	c->ctl.keys = get_keys;
 	c->ctl.routes = get_routes;
 	c->ctl.write_metrics = write_metrics;
+	c->ctl.certificate_expiry = certificate_expiry;
 	c->ctl.not_ready = not_ready;
 	c->ctl.reload_routing = reload_routing;
 	c->ctl.routing_in_store = route_source_is_store(c->source);

@@ -134,6 +134,27 @@ static void write_nodes(struct jsonw *w, struct fleet *fleet)
 	jsonw_obj_end(w);
 }
 
+static void write_expiry(struct jsonw *w, const char *name, int64_t at)
+{
+	jsonw_key(w, name);
+	if (at != 0)
+		jsonw_time(w, at);
+	else
+		jsonw_null(w);
+}
+
+static void write_tls(struct jsonw *w, struct ctl *c)
+{
+	int64_t clients, nodes;
+
+	c->certificate_expiry(c, &clients, &nodes);
+	jsonw_key(w, "tls");
+	jsonw_obj(w);
+	write_expiry(w, "certificate_expires_at", clients);
+	write_expiry(w, "node_certificate_expires_at", nodes);
+	jsonw_obj_end(w);
+}
+
 enum err op_status(struct ctl *c, struct request *r, struct fail *f)
 {
 	struct route_table *routes = c->routes(c);
@@ -154,6 +175,7 @@ enum err op_status(struct ctl *c, struct request *r, struct fail *f)
 	jsonw_kint(&w, "revision", routes != NULL ? route_table_revision(routes) : 0);
 	jsonw_obj_end(&w);
 	write_nodes(&w, c->fleet);
+	write_tls(&w, c);
 	jsonw_kint(&w, "password_hash_queue", (int64_t)hasher_waiting(c->hasher));
 	jsonw_obj_end(&w);
 	route_table_unref(routes);

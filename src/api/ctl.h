@@ -50,6 +50,8 @@ struct ctl {
 	struct route_table *(*routes)(struct ctl *c);
 	/* Prometheus families that need the workers; appended after obs_write. */
 	void (*write_metrics)(struct ctl *c, struct buf *out);
+	/* When the certificates expire that clients and nodes are shown, wall; 0: none is. */
+	void (*certificate_expiry)(struct ctl *c, int64_t *clients, int64_t *nodes);
 	/* NULL when ready, else the name of the check that fails. */
 	const char *(*not_ready)(struct ctl *c);
 	/* Reads the routing source again now (POST /admin/routing/reload). */

@@ -98,7 +98,9 @@ const struct schema schemas_all[] = {
 	ANSWER("KeyRotated", "kid:string state:string"),
 	ANSWER("KeyRevoked", "kid:string state:string active:string"),
 	ANSWER("SystemStatus", "status:string version:string replica:uuid time:time store:string"
-	    " feed:FeedStatus routing:RoutingStatus nodes:NodesStatus password_hash_queue:integer"),
+	    " feed:FeedStatus routing:RoutingStatus nodes:NodesStatus tls:TlsStatus"
+	    " password_hash_queue:integer"),
+	ANSWER("TlsStatus", "certificate_expires_at:time? node_certificate_expires_at:time?"),
 	ANSWER("FeedStatus", "seq:integer age_ms:integer errors:integer nats_connected:boolean"),
 	ANSWER("RoutingStatus", "source:string revision:integer"),
 	ANSWER("NodesStatus", "total:integer up:integer down:integer unknown:integer circuits_open:integer"

@@ -15,6 +15,7 @@ struct tls_client {
 	gnutls_priority_t priority;
 	pthread_mutex_t mu;  /* guards the reading of the system's authorities */
 	atomic_bool trusting; /* authorities are read; from then on nothing changes */
+	int64_t expires;
 };
 
 static void free_client(struct tls_client *t)
@@ -44,7 +45,7 @@ enum err tls_client_load(const char *ca, const char *cert, const char *key, int6
 	if (e == OK && ca != NULL)
 		e = tls_files_authorities(t->cred, ca, f);
 	if (e == OK && cert != NULL)
-		e = tls_files_pair(t->cred, cert, key, now, NULL, f);
+		e = tls_files_pair(t->cred, cert, key, now, &t->expires, f);
 	if (e != OK) {
 		free_client(t);
 		return e;
@@ -65,6 +66,11 @@ void tls_client_unref(struct tls_client *t)
 {
 	if (t != NULL && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1)
 		free_client(t);
+}
+
+int64_t tls_client_expires(const struct tls_client *t)
+{
+	return t->expires;
 }
 
 /* The system's authorities take 10 ms and 4 MiB: not before somebody needs them. There may be none; then

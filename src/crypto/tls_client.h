@@ -18,6 +18,8 @@ enum err tls_client_load(const char *ca, const char *cert, const char *key, int6
     struct tls_client **out, struct fail *f);
 struct tls_client *tls_client_ref(struct tls_client *t);
 void tls_client_unref(struct tls_client *t);
+/* When the certificate that nodes are shown expires, wall, microseconds; 0: none is shown. */
+int64_t tls_client_expires(const struct tls_client *t);
 
 /* tls_session.c: readies a gnutls_session_t. 0 or an error of GnuTLS. */
 struct gnutls_session_int;

@@ -1,4 +1,5 @@
 """TLS on the listeners: versions, protocols, resumption, certificates of callers, reloading, bad clients."""
+import datetime
 import hashlib
 import json
 import re
@@ -106,8 +107,8 @@ def read_all(s):
     return got
 
 
-def metric(gw, name):
-    text = gw.call("GET", "/metrics", gw.root if hasattr(gw, "root") else None, listener="admin").text
+def metric(gw, name, **kw):
+    text = gw.call("GET", "/metrics", gw.root if hasattr(gw, "root") else None, listener="admin", **kw).text
     return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.M).group(1))
 
 
@@ -573,14 +574,35 @@ def test_faults_at_the_start(tmp_path, authority, check):
         assert p.returncode != 0 and said in p.stderr, (said, p.stderr)
 
 
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_an_expired_certificate_is_warned_of(secure, authority):
     gw = secure()
     cert, key = authority.issue("old", "DNS:localhost", days=-1)
-    assert metric(gw, "gateway_tls_certificate_expiry_seconds") > 86000
+    shown = 'gateway_tls_certificate_expiry_seconds{shown_to="clients"}'
+    assert metric(gw, shown) > 86000
     gw.replica.reload(tls__cert=str(cert), tls__key=str(key))
     wait_for(gw, lambda: reloads(gw))
     assert any(e.get("level") == "warn" and e.get("msg") == "this certificate has expired" and e.get("file") == str(cert)
                for e in gw.replica.log())
+    assert metric(gw, shown, verify=False) < -80000
+
+
+def test_status_and_metrics_say_when_certificates_expire(secure, gateway, authority):
+    def day(cert):
+        text = subprocess.run(["openssl", "x509", "-noout", "-enddate", "-in", cert], capture_output=True, text=True,
+                              check=True).stdout.strip().split("=")[1]
+        return datetime.datetime.strptime(text, "%b %d %H:%M:%S %Y %Z").strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    cert, key = authority.issue("to-nodes", "DNS:gateway.test", days=30)
+    gw = secure(**{"upstream.cert": str(cert), "upstream.key": str(key)})
+    status = gw.admin("GET", "/admin/status", gw.signin()["access_token"])["tls"]
+    assert status == {"certificate_expires_at": day(gw.replica.config["tls.cert"]),
+                      "node_certificate_expires_at": day(cert)}
+    left = metric(gw, 'gateway_tls_certificate_expiry_seconds{shown_to="nodes"}')
+    assert 29 * 86400 < left < 31 * 86400
+    plain = gateway()
+    assert plain.admin("GET", "/admin/status", plain.signin()["access_token"])["tls"] == \
+        {"certificate_expires_at": None, "node_certificate_expires_at": None}
+    assert "certificate_expiry" not in plain.call("GET", "/metrics", listener="admin").text
 
 
 def test_the_issuer_is_https(gateway, authority):
