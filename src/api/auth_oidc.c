@@ -380,16 +380,13 @@ static enum err link_new(struct ctl *c, struct request *r, const struct oidc_sta
     struct user_identity *i, struct fail *f)
 {
 	struct write w;
-	enum err e;
 
 	write_init(&w, &r->arena, clock_wall());
 	i->id = id_new(w.now);
 	i->created_at = w.now;
 	session_guard_live(&w, s->session, s->user);
 	identity_insert(&w, i, STR_NONE);
-	e = commit(c, r, &w, f);
-	audit_event(c->audit, r, &s->user, i->email, e);
-	return e;
+	return commit(c, r, &w, f);
 }
 
 static enum err link_person(struct ctl *c, struct request *r, const struct oidc_state *s,
@@ -406,6 +403,7 @@ static enum err link_person(struct ctl *c, struct request *r, const struct oidc_
 	} else if (e == OK && !id_eq(i.user, s->user)) {
 		e = fail_code(f, E_IDENTITY_TAKEN);
 	}
+	audit_event(c->audit, r, &s->user, STR_NONE, e);
 	return e == OK ? link_reply(r, s, &i, f) : e;
 }
 

@@ -76,6 +76,7 @@ static void empty(struct store *s)
 		"DELETE FROM assignment", "DELETE FROM session", "DELETE FROM signing_key",
 		"DELETE FROM service_account", "DELETE FROM credential", "DELETE FROM change",
 		"DELETE FROM audit", "DELETE FROM tries", "DELETE FROM known_network",
+		"DELETE FROM identity", "DELETE FROM oidc_state", "DELETE FROM oidc_handoff",
 	};
 
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
