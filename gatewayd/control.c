@@ -469,6 +469,12 @@ const _Atomic bool *control_verified_only(const struct control *c)
 	return &c->verified_only;
 }
 
+const struct issuer *control_issuers(const struct control *c, size_t *n)
+{
+	*n = c->issuers.ntokens;
+	return c->issuers.tokens;
+}
+
 void control_drain(struct control *c)
 {
 	atomic_store(&c->draining, true);

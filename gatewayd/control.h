@@ -16,6 +16,7 @@ struct config;
 struct control;
 struct ctl;
 struct fleet;
+struct issuer;
 struct obs;
 struct pool;
 struct seal;
@@ -41,6 +42,8 @@ const _Atomic bool *control_draining(const struct control *c);
 const _Atomic bool *control_basic_without_tls(const struct control *c);
 /* auth.signup is verify, likewise. */
 const _Atomic bool *control_verified_only(const struct control *c);
+/* Whose tokens are believed beside our own; as long as c. */
+const struct issuer *control_issuers(const struct control *c, size_t *n);
 /* Borrowed, for worker_new on the main thread before the feed starts. */
 void control_snapshots(struct control *c, struct worker_snapshots *s);
 

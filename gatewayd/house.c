@@ -105,6 +105,7 @@ static enum err make_worker(struct house *h, size_t i, struct fail *f)
 
 	if (e != OK)
 		return e;
+	c.issuers = control_issuers(h->control, &c.nissuers);
 	c.http_fd = fds[0];
 	c.grpc_fd = fds[1];
 	c.admin_fd = fds[2];

@@ -1,19 +1,24 @@
-/* Whom this process believes beside itself: the OpenID provider, as the configuration says, and the
- * thread that fetches its keys. Main thread only, but what it gives to `struct ctl` is for any control
- * thread. */
+/* Whom this process believes beside itself, as the configuration says: the OpenID provider, the
+ * issuers of tokens, and the thread that fetches their keys. Main thread only, but what it gives to
+ * `struct ctl` and to the workers is for any of theirs. */
 #ifndef GATEWAYD_ISSUERS_H
 #define GATEWAYD_ISSUERS_H
+
+#include <stddef.h>
 
 #include "base/err.h"
 
 struct config;
 struct ctl;
+struct issuer;
 struct oidc;
 struct providers;
 
 struct issuers {
 	struct providers *providers;
 	struct oidc *oidc; /* NULL: none is configured */
+	struct issuer *tokens; /* authn/issuer.h; for the workers, until issuers_close */
+	size_t ntokens;
 };
 
 /* Checks the addresses; fetches nothing. */

@@ -10,6 +10,7 @@
 #include "authn/authn.h"
 #include "authz/decision.h"
 #include "authz/principal_cache.h"
+#include "base/clock.h"
 #include "base/config.h"
 #include "base/heap.h"
 #include "base/loop.h"
@@ -23,6 +24,7 @@
 
 #define PRINCIPALS_MAX 100000
 #define TOKENS_MAX 50000
+#define EXTERNAL_LEEWAY (60 * CLOCK_SEC) /* that an issuer's clock may be ahead of ours */
 #define RESPONSE_MAX (16u << 20)
 
 struct worker {
@@ -97,6 +99,9 @@ static enum err new_authn(struct worker *w, const struct worker_config *c)
 		.audience = c->ctl->audience,
 		.basic_without_tls = c->basic_without_tls,
 		.verified_only = c->verified_only,
+		.issuers = c->issuers,
+		.nissuers = c->nissuers,
+		.leeway_us = EXTERNAL_LEEWAY,
 		.max_tokens = TOKENS_MAX,
 		.loop = w->loop,
 		.obs = w->obs,

@@ -19,6 +19,7 @@ struct config;
 struct crew;
 struct ctl;
 struct fleet;
+struct issuer;
 struct keyring;
 struct obs;
 struct pool;
@@ -39,6 +40,8 @@ struct worker_config {
 	struct seal *seal;
 	struct fleet *fleet; /* outlives the workers */
 	const _Atomic bool *state_fresh, *draining, *basic_without_tls, *verified_only;
+	const struct issuer *issuers; /* outlive the workers */
+	size_t nissuers;
 	int http_fd, grpc_fd, admin_fd; /* taken */
 	struct crew *http_crew, *grpc_crew; /* outlive the workers */
 };

@@ -79,7 +79,7 @@ const struct noun nouns[] = {
 #define ROLE_COLUMNS "id,name,tenant,built_in,rights[].right"
 #define ASSIGNMENT_COLUMNS "id,principal,tenant,role"
 #define ACCOUNT_COLUMNS "id,name,tenant,disabled,created_at"
-#define CREDENTIAL_COLUMNS "id,kind,subject,expires_at,last_used_at,created_at"
+#define CREDENTIAL_COLUMNS "id,kind,issuer,subject,expires_at,last_used_at,created_at"
 #define SESSION_COLUMNS "id,ip,user_agent,created_at,last_used_at,current"
 #define KEY_COLUMNS "kid,alg,state,created_at,not_after"
 #define REVISION_COLUMNS "revision,at,author,note"
@@ -239,8 +239,10 @@ const struct command commands[] = {
 	{ "service-account", "issue", "make a credential; its secret is shown this once",
 	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the service account"),
 	      { .name = "--kind", .type = ARG_TEXT, .value = "KIND", .to = TO_BODY, .field = "kind",
-	        .required = true, .words = "secret|api_key|certificate", .help = "of credential" },
-	      OPTION("--subject", ARG_TEXT, "NAME", TO_BODY, "subject", "or SAN of a certificate"),
+	        .required = true, .words = "secret|api_key|certificate|jwt", .help = "of credential" },
+	      OPTION("--issuer", ARG_TEXT, "URL", TO_BODY, "issuer", "of the tokens of a jwt"),
+	      OPTION("--subject", ARG_TEXT, "NAME", TO_BODY, "subject",
+	          "or SAN of a certificate; whom the tokens of a jwt name"),
 	      OPTION("--expires-at", ARG_TEXT, "TIME", TO_BODY, "expires_at", "RFC 3339; never otherwise")),
 	  CMD_CHANGES, "POST", "/admin/service-accounts/{ID}/credentials", NULL, "id,secret", rest_run },
 	{ "service-account", "revoke", "end a credential",

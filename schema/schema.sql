@@ -55,22 +55,26 @@ CREATE TABLE change (
 	at INTEGER NOT NULL
 ) STRICT;
 
-CREATE TABLE credential (
+CREATE TABLE "credential" (
 	id BLOB NOT NULL PRIMARY KEY,
 	service_account BLOB NOT NULL,
-	kind TEXT NOT NULL CHECK (kind IN ('secret', 'api_key', 'certificate')),
-	secret_hash BLOB, -- SHA-256 of a random secret; NULL for a certificate
-	subject TEXT,     -- certificate: its subject or a SAN
+	kind TEXT NOT NULL CHECK (kind IN ('secret', 'api_key', 'certificate', 'jwt')),
+	secret_hash BLOB, -- SHA-256 of a random secret; NULL for a certificate and a jwt
+	issuer TEXT,      -- jwt: the iss of its tokens
+	subject TEXT,     -- certificate: its subject or a SAN; jwt: whom its tokens name
 	expires_at INTEGER,
 	last_used_at INTEGER, -- coarse: written at most once an hour
 	created_at INTEGER NOT NULL,
-	CHECK ((kind = 'certificate') = (subject IS NOT NULL)),
-	CHECK ((kind = 'certificate') = (secret_hash IS NULL))
+	CHECK ((kind IN ('certificate', 'jwt')) = (subject IS NOT NULL)),
+	CHECK ((kind IN ('certificate', 'jwt')) = (secret_hash IS NULL)),
+	CHECK ((kind = 'jwt') = (issuer IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX credential_account ON credential (service_account, id);
 
-CREATE UNIQUE INDEX credential_subject ON credential (subject) WHERE subject IS NOT NULL;
+CREATE UNIQUE INDEX credential_subject ON credential (subject) WHERE kind = 'certificate';
+
+CREATE UNIQUE INDEX credential_token ON credential (issuer, subject) WHERE kind = 'jwt';
 
 CREATE TABLE guard (
 	ok INTEGER NOT NULL CHECK (ok = 1)

@@ -166,7 +166,7 @@ static enum err check_role(struct ctl *c, struct request *r, const struct assign
 	d = role_set_find(roles, as->role);
 	if (d == NULL || (d->tenant.p != NULL && !str_eq(d->tenant, as->tenant)))
 		e = body_invalid(f, "role", "does not exist in this tenant");
-	else if (!authz_may_grant(r->auth.principal, roles, tenant, d))
+	else if (!authz_may_grant(r->auth.principal, r->auth.scopes, roles, tenant, d))
 		e = fail_set(f, E_FORBIDDEN, "you cannot grant a right that you do not hold");
 	else
 		*built_in = d->built_in;

@@ -191,7 +191,7 @@ static enum err check_holds(struct ctl *c, struct request *r, const struct role_
 
 	if (e != OK)
 		return e;
-	may = authz_may_grant(r->auth.principal, roles, d->tenant, d);
+	may = authz_may_grant(r->auth.principal, r->auth.scopes, roles, d->tenant, d);
 	role_set_unref(roles);
 	return may ? OK : fail_set(f, E_FORBIDDEN, "you cannot grant a right that you do not hold");
 }

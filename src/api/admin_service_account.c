@@ -3,7 +3,6 @@
 
 #include "api/bodies.h"
 #include "api/commit.h"
-#include "api/covers.h"
 #include "api/ctl.h"
 #include "api/etag.h"
 #include "api/handlers.h"
@@ -155,6 +154,7 @@ static void write_credential(struct jsonw *w, const struct credential *cr, const
 	jsonw_kid(w, "id", cr->id);
 	jsonw_kid(w, "service_account", cr->service_account);
 	jsonw_kz(w, "kind", credential_kind_name(cr->kind));
+	jsonw_kstr_or_null(w, "issuer", cr->issuer);
 	jsonw_kstr_or_null(w, "subject", cr->subject);
 	jsonw_key(w, "expires_at");
 	if (cr->expires_at != 0)
@@ -200,17 +200,23 @@ const struct resource credential_rows = {
 };
 
 struct credential_create {
-	struct body_str kind, subject;
+	struct body_str kind, issuer, subject;
 	struct body_int expires_at;
 };
-static const char *const kind_words[] = { "secret", "api_key", "certificate", NULL };
+static const char *const kind_words[] = { "secret", "api_key", "certificate", "jwt", NULL };
 const struct body_field body_credential_create[] = {
 	{ "kind", BODY_T_STR, BODY_REQUIRED, offsetof(struct credential_create, kind), 1, 16,
-	  .words = kind_words, .rule = "must be secret, api_key or certificate" },
+	  .words = kind_words, .rule = "must be secret, api_key, certificate or jwt" },
+	{ "issuer", BODY_T_STR, BODY_NULLABLE, offsetof(struct credential_create, issuer), 1, 512 },
 	{ "subject", BODY_T_STR, BODY_NULLABLE, offsetof(struct credential_create, subject), 1, 1000 },
 	{ "expires_at", BODY_T_TIME, BODY_NULLABLE, offsetof(struct credential_create, expires_at) },
 	{ NULL },
 };
+
+static bool has_subject(const struct credential *cr)
+{
+	return cr->kind == CREDENTIAL_CERTIFICATE || cr->kind == CREDENTIAL_JWT;
+}
 
 static enum err read_credential(struct request *r, int64_t now, struct credential *cr, struct fail *f)
 {
@@ -221,23 +227,27 @@ static enum err read_credential(struct request *r, int64_t now, struct credentia
 		return e;
 	while (!str_eqc(b.kind.v, credential_kind_name(cr->kind)))
 		cr->kind++;
+	cr->issuer = b.issuer.v;
 	cr->subject = b.subject.v;
 	cr->expires_at = b.expires_at.v;
-	if ((cr->kind == CREDENTIAL_CERTIFICATE) != (cr->subject.p != NULL))
-		return body_invalid(f, "subject", cr->subject.p != NULL ? "is for certificates only" :
-		    "is required for a certificate");
+	if (has_subject(cr) != (cr->subject.p != NULL))
+		return body_invalid(f, "subject", cr->subject.p != NULL ? "is for a certificate or a jwt" :
+		    "is required for a certificate and a jwt");
+	if ((cr->kind == CREDENTIAL_JWT) != (cr->issuer.p != NULL))
+		return body_invalid(f, "issuer", cr->issuer.p != NULL ? "is for a jwt" :
+		    "is required for a jwt");
 	if (cr->expires_at != 0 && cr->expires_at <= now)
 		return body_invalid(f, "expires_at", "is in the past");
 	return OK;
 }
 
-/* The secret in its form for the caller, and the hash that is kept; none for a certificate. */
+/* The secret in its form for the caller, and the hash that is kept; none where there is a subject. */
 static bool make_secret(const struct credential *cr, char text[API_KEY_LEN],
     unsigned char hash[TOKEN_HASH])
 {
 	unsigned char random[TOKEN_RANDOM];
 
-	if (cr->kind == CREDENTIAL_CERTIFICATE)
+	if (has_subject(cr))
 		return false;
 	rnd_bytes(random, sizeof random);
 	if (cr->kind == CREDENTIAL_API_KEY)
@@ -248,38 +258,53 @@ static bool make_secret(const struct credential *cr, char text[API_KEY_LEN],
 	return true;
 }
 
-enum err op_credential_create(struct ctl *c, struct request *r, struct fail *f)
-{
-	int64_t now = clock_wall();
-	struct credential cr = { .id = id_new(now), .created_at = now };
+/* A credential that was read and its secret that was made; the same for each try. */
+struct made {
+	struct credential cr;
 	unsigned char hash[TOKEN_HASH];
 	char text[API_KEY_LEN];
-	struct service_account sa;
+	bool secret;
+};
+
+static enum err create_once(struct ctl *c, struct request *r, const struct made *m, struct fail *f)
+{
 	struct write w;
 	struct jsonw j;
-	bool secret;
-	enum err e = of_path(c, r, &sa, f);
+	enum err e;
 
-	if (e == OK)
-		e = covers_principal(c, r, sa.id, f);
-	if (e == OK)
-		e = read_credential(r, now, &cr, f);
-	if (e == OK)
-		e = refuse_takeover(c, r, sa.id, f);
+	write_init(&w, &r->arena, m->cr.created_at);
+	e = refuse_takeover(c, r, m->cr.service_account, &w, f);
 	if (e != OK)
 		return e;
-	cr.service_account = sa.id;
-	secret = make_secret(&cr, text, hash);
-	write_init(&w, &r->arena, now);
-	credential_insert(&w, &cr, secret ? hash : NULL);
+	credential_insert(&w, &m->cr, m->secret ? m->hash : NULL);
 	j = request_json(r, 201);
-	write_credential(&j, &cr, secret ? text : NULL);
-	secret_wipe(text, sizeof text);
+	write_credential(&j, &m->cr, m->secret ? m->text : NULL);
 	e = commit(c, r, &w, f);
 	if (e == E_LIMIT)
 		return fail_set(f, E_CONFLICT, "a service account has at most %d credentials",
 		    CREDENTIALS_MAX);
 	return e == E_CONFLICT ? fail_set(f, e, "the subject belongs to another service account") : e;
+}
+
+enum err op_credential_create(struct ctl *c, struct request *r, struct fail *f)
+{
+	int64_t now = clock_wall();
+	struct made m = { .cr = { .id = id_new(now), .created_at = now } };
+	struct service_account sa;
+	unsigned tries = 0;
+	enum err e = of_path(c, r, &sa, f);
+
+	if (e == OK)
+		e = read_credential(r, now, &m.cr, f);
+	if (e != OK)
+		return e;
+	m.cr.service_account = sa.id;
+	m.secret = make_secret(&m.cr, m.text, m.hash);
+	do {
+		e = create_once(c, r, &m, f);
+	} while (etag_again(r, e, &tries, f));
+	secret_wipe(m.text, sizeof m.text);
+	return e;
 }
 
 enum err op_credential_delete(struct ctl *c, struct request *r, struct fail *f)

@@ -3,7 +3,6 @@
 
 #include "api/bodies.h"
 #include "api/commit.h"
-#include "api/covers.h"
 #include "api/ctl.h"
 #include "api/etag.h"
 #include "api/handlers.h"
@@ -185,7 +184,7 @@ static enum err edit(struct ctl *c, struct request *r, struct write *w, void *ro
 	const struct user_change *b = arg;
 	struct user *u = row;
 	struct user_patch p;
-	enum err e = b->email.set ? refuse_takeover(c, r, u->id, f) : OK;
+	enum err e = b->email.set ? refuse_takeover(c, r, u->id, w, f) : OK;
 
 	if (e != OK)
 		return e;
@@ -215,11 +214,29 @@ const struct body_field body_user_password[] = {
 	{ NULL },
 };
 
+/* phc: "" until the password was hashed. */
+static enum err set_once(struct ctl *c, struct request *r, const struct user *u, struct str password,
+    char phc[PASSWORD_PHC_LEN], struct fail *f)
+{
+	struct write w;
+	enum err e;
+
+	write_init(&w, &r->arena, clock_wall());
+	e = refuse_takeover(c, r, u->id, &w, f);
+	if (e == OK && phc[0] == '\0')
+		e = new_password_hash(c, password, u->email, u->display_name, phc, f);
+	if (e != OK)
+		return e;
+	user_set_password(&w, u->id, STR_NONE, str_c(phc), NULL);
+	one_time_end_all(&w, u->id);
+	return commit(c, r, &w, f);
+}
+
 enum err op_user_password(struct ctl *c, struct request *r, struct fail *f)
 {
-	char phc[PASSWORD_PHC_LEN];
+	char phc[PASSWORD_PHC_LEN] = "";
 	struct user_password b;
-	struct write w;
+	unsigned tries = 0;
 	struct user u;
 	enum err e = body_read(r, body_user_password, &b, sizeof b, f);
 
@@ -227,16 +244,12 @@ enum err op_user_password(struct ctl *c, struct request *r, struct fail *f)
 		e = user_of_path(c, r, &u, f);
 	if (e == OK)
 		e = etag_check(r, u.version, f);
-	if (e == OK)
-		e = refuse_takeover(c, r, u.id, f);
-	if (e == OK)
-		e = new_password_hash(c, b.password.v, u.email, u.display_name, phc, f);
 	if (e != OK)
 		return e;
-	write_init(&w, &r->arena, clock_wall());
-	user_set_password(&w, u.id, STR_NONE, str_c(phc), NULL);
-	one_time_end_all(&w, u.id);
-	return commit(c, r, &w, f);
+	do {
+		e = set_once(c, r, &u, b.password.v, phc, f);
+	} while (etag_again(r, e, &tries, f));
+	return e;
 }
 
 static enum err list_sessions(struct ctl *c, struct request *r, const struct page *page, void **rows,

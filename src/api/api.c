@@ -273,20 +273,6 @@ static enum err refuse(const struct decision *d, const struct request *r, struct
 	return E_FORBIDDEN;
 }
 
-/* Scopes of an external token narrow what its principal may do; they never widen it. */
-static bool in_scopes(struct str scopes, struct str right)
-{
-	if (scopes.p == NULL)
-		return true;
-	while (scopes.p != NULL) {
-		struct str one = str_cut(scopes, ' ', &scopes);
-
-		if (str_eq(one, right) || (one.n > 0 && memchr(one.p, '*', one.n) && str_glob(one, right)))
-			return true;
-	}
-	return false;
-}
-
 /* A batch: whoever belongs to the tenant may ask; each item needs the right on its own resource. */
 static enum err admit(const struct request *r, const struct role_set *roles, struct str tenant,
     struct fail *f)
@@ -303,8 +289,8 @@ static enum err decide(const struct request *r, const struct role_set *roles, st
 	struct str right = str_c(r->op->right);
 	struct decision d = authz_decide(r->auth.principal, roles, tenant, right, resource);
 
-	if (d.allowed && !in_scopes(r->auth.scopes, right))
-		d = (struct decision){ .reason = AUTHZ_NO_RIGHT };
+	if (d.allowed && !authz_in_scopes(r->auth.scopes, right))
+		d = (struct decision){ .reason = AUTHZ_NO_SCOPE };
 	return d.allowed ? OK : refuse(&d, r, right, resource, f);
 }
 

@@ -127,7 +127,7 @@ static enum err remove_theirs(struct ctl *c, struct request *r, struct write *w,
     struct fail *f)
 {
 	const struct user_identity *i = row;
-	enum err e = refuse_takeover(c, r, i->user, f);
+	enum err e = refuse_takeover(c, r, i->user, w, f);
 
 	if (e == OK)
 		identity_delete(w, i, issuer_now(c), NULL);
@@ -151,20 +151,32 @@ const struct body_field body_identity_create[] = {
 	{ NULL },
 };
 
-/* Whoever is that subject can sign in as the user from then on. */
+/* Whoever is that subject can act as the user from then on. */
+static enum err create_once(struct ctl *c, struct request *r, const struct user_identity *i,
+    struct fail *f)
+{
+	struct write w;
+	enum err e;
+
+	write_init(&w, &r->arena, i->created_at);
+	e = refuse_takeover(c, r, i->user, &w, f);
+	if (e != OK)
+		return e;
+	identity_insert(&w, i, STR_NONE);
+	return resource_create(c, r, &w, i, f);
+}
+
 enum err op_identity_create(struct ctl *c, struct request *r, struct fail *f)
 {
 	int64_t now = clock_wall();
 	struct user_identity i = { .id = id_new(now), .issuer = issuer_now(c), .created_at = now };
 	struct identity_create b;
-	struct write w;
+	unsigned tries = 0;
 	struct user u;
 	enum err e = user_of_path(c, r, &u, f);
 
 	if (e == OK)
 		e = body_read(r, body_identity_create, &b, sizeof b, f);
-	if (e == OK)
-		e = refuse_takeover(c, r, u.id, f);
 	if (e != OK)
 		return e;
 	if (i.issuer.p == NULL || (b.issuer.set && !str_eq(b.issuer.v, i.issuer)))
@@ -172,7 +184,8 @@ enum err op_identity_create(struct ctl *c, struct request *r, struct fail *f)
 	i.user = u.id;
 	i.subject = b.subject.v;
 	i.email = b.email.v;
-	write_init(&w, &r->arena, now);
-	identity_insert(&w, &i, STR_NONE);
-	return resource_create(c, r, &w, &i, f);
+	do {
+		e = create_once(c, r, &i, f);
+	} while (etag_again(r, e, &tries, f));
+	return e;
 }

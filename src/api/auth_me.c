@@ -66,15 +66,17 @@ static bool holds(const struct principal *p, const struct role_set *roles, struc
 }
 
 /* "gateway.<right>" for each right held in the tenant, or, without one, in any. */
-static void write_capabilities(struct jsonw *w, const struct principal *p,
-    const struct role_set *roles, struct str tenant)
+static void write_capabilities(struct jsonw *w, const struct auth *a, const struct role_set *roles,
+    struct str tenant)
 {
 	char name[64];
 
 	jsonw_key(w, "capabilities");
 	jsonw_arr(w);
 	for (size_t i = 0; i < rights_count; i++) {
-		if (!holds(p, roles, tenant, str_c(rights_all[i].name)))
+		struct str right = str_c(rights_all[i].name);
+
+		if (!holds(a->principal, roles, tenant, right) || !authz_in_scopes(a->scopes, right))
 			continue;
 		snprintf(name, sizeof name, "gateway.%s", rights_all[i].name);
 		jsonw_str(w, str_c(name));
@@ -122,7 +124,7 @@ enum err op_me(struct ctl *c, struct request *r, struct fail *f)
 	jsonw_kz(&w, "kind", user ? "user" : "service_account");
 	jsonw_kstr(&w, user ? "email" : "name", p->name);
 	write_tenants(&w, p);
-	write_capabilities(&w, p, r->roles, tenant);
+	write_capabilities(&w, &r->auth, r->roles, tenant);
 	write_auth(&w, &r->auth);
 	jsonw_obj_end(&w);
 	return OK;
@@ -145,6 +147,8 @@ enum err op_me_can(struct ctl *c, struct request *r, struct fail *f)
 	if (r->roles == NULL)
 		return fail_code(f, E_STATE_STALE);
 	d = authz_decide(r->auth.principal, r->roles, tenant, right, resource);
+	if (d.allowed && !authz_in_scopes(r->auth.scopes, right))
+		d = (struct decision){ .reason = AUTHZ_NO_SCOPE };
 	w = request_json(r, 200);
 	jsonw_obj(&w);
 	jsonw_kstr(&w, "right", right);

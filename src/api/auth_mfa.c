@@ -5,6 +5,7 @@
 #include "api/bodies.h"
 #include "api/commit.h"
 #include "api/ctl.h"
+#include "api/etag.h"
 #include "api/handlers.h"
 #include "api/letters.h"
 #include "api/links.h"
@@ -329,9 +330,22 @@ enum err op_mfa_delete(struct ctl *c, struct request *r, struct fail *f)
 /* For a user that has lost authenticator and recovery codes. Whoever does it could sign in with the
  * password alone from then on. What was lost may have been the device, with a session on it, so all of
  * them end. */
-enum err op_user_mfa_delete(struct ctl *c, struct request *r, struct fail *f)
+static enum err remove_once(struct ctl *c, struct request *r, const struct user *u, struct fail *f)
 {
 	struct write w;
+	enum err e;
+
+	write_init(&w, &r->arena, clock_wall());
+	e = refuse_takeover(c, r, u->id, &w, f);
+	if (e != OK)
+		return e;
+	session_end_all(&w, u->id, NULL, SESSION_ADMIN);
+	return remove_and_tell(c, r, &w, u, f);
+}
+
+enum err op_user_mfa_delete(struct ctl *c, struct request *r, struct fail *f)
+{
+	unsigned tries = 0;
 	struct user u;
 	struct id id;
 	enum err e;
@@ -339,11 +353,10 @@ enum err op_user_mfa_delete(struct ctl *c, struct request *r, struct fail *f)
 	if (!id_parse(r->param[0], &id))
 		return fail_set(f, E_NOT_FOUND, "there is no such user");
 	e = user_by_id(c->store, STORE_LINEAR, id, &r->arena, &u, f);
-	if (e == OK)
-		e = refuse_takeover(c, r, u.id, f);
 	if (e != OK)
 		return e;
-	write_init(&w, &r->arena, clock_wall());
-	session_end_all(&w, u.id, NULL, SESSION_ADMIN);
-	return remove_and_tell(c, r, &w, &u, f);
+	do {
+		e = remove_once(c, r, &u, f);
+	} while (etag_again(r, e, &tries, f));
+	return e;
 }

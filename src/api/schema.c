@@ -79,7 +79,7 @@ const struct schema schemas_all[] = {
 	    " created_at:time updated_at:time etag:string"),
 	LIST("ServiceAccountList"),
 	TAKES("CredentialCreate", body_credential_create),
-	ANSWER("Credential", "id:uuid service_account:uuid kind:string subject:string?"
+	ANSWER("Credential", "id:uuid service_account:uuid kind:string issuer:string? subject:string?"
 	    " expires_at:time? last_used_at:time? created_at:time secret:string! etag:string"),
 	LIST("CredentialList"),
 

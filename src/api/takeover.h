@@ -9,9 +9,12 @@
 
 struct ctl;
 struct request;
+struct write;
 
 /* OK when the caller holds everything that the principal holds, from current state; else
- * E_FORBIDDEN. */
-enum err refuse_takeover(struct ctl *c, struct request *r, struct id principal, struct fail *f);
+ * E_FORBIDDEN. w, which is empty yet, gets a guard that it is still so when it is committed: then the
+ * commit fails with E_PRECONDITION_FAILED, and this is to be asked again (etag_again). */
+enum err refuse_takeover(struct ctl *c, struct request *r, struct id principal, struct write *w,
+    struct fail *f);
 
 #endif

@@ -17,10 +17,9 @@
 
 #define TOKEN_MAX 8192
 
-static bool presented(const struct request *r, enum auth_scheme scheme, struct str credential)
+static bool presented(struct attempt *t, enum auth_scheme scheme)
 {
-	(void)r;
-	return scheme == AUTH_SCHEME_BEARER && !api_key_looks_like(credential);
+	return scheme == AUTH_SCHEME_BEARER && !api_key_looks_like(t->credential);
 }
 
 /* A verification on its way: the same on the worker and on the lane. */

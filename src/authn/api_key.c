@@ -3,10 +3,9 @@
 #include "crypto/api_key.h"
 #include "crypto/jwt.h"
 
-static bool presented(const struct request *r, enum auth_scheme scheme, struct str credential)
+static bool presented(struct attempt *t, enum auth_scheme scheme)
 {
-	(void)r;
-	return scheme == AUTH_SCHEME_BEARER && api_key_looks_like(credential);
+	return scheme == AUTH_SCHEME_BEARER && api_key_looks_like(t->credential);
 }
 
 static enum err ask(struct store *s, struct machine *m, int64_t now)

@@ -14,12 +14,14 @@
 #include "iam/throttle.h"
 
 #define JOBS_MAX 256            /* of one class on the control lane, for one worker */
+#define WAITS_MAX 256           /* for anything else */
 #define BAD_SIGNATURES_MAX 200  /* a second, that a worker checks itself: 2 % of a core */
 
-/* The chain, in the order of CONTRACT 4. The first whose credential is presented decides. Tokens
- * of other issuers and whatever else comes as Bearer are the access token's to refuse. */
+/* The chain of CONTRACT 4. The first whose credential is presented decides. A Bearer token that names
+ * another issuer that is configured is that issuer's (it is never ours: the two can't have the same
+ * name); whatever else comes as Bearer is the access token's to refuse. */
 static const struct authn_class *const chain[] = {
-	&class_access_token, &class_api_key, &class_basic, &class_certificate,
+	&class_external, &class_access_token, &class_api_key, &class_basic, &class_certificate,
 };
 
 struct authn {
@@ -27,7 +29,7 @@ struct authn {
 	struct keyring *keys;
 	struct token_cache tokens;
 	struct proof_cache proofs;
-	size_t jobs[AUTH__COUNT];
+	size_t jobs[AUTH__COUNT], waits;
 	int64_t bad_since; /* loop_now: the second that bad counts in */
 	unsigned bad;
 };
@@ -54,6 +56,7 @@ void authn_free(struct authn *a)
 		return;
 	for (int m = 0; m < AUTH__COUNT; m++)
 		assert(a->jobs[m] == 0);
+	assert(a->waits == 0);
 	token_cache_release(&a->tokens);
 	proof_cache_release(&a->proofs);
 	keyring_unref(a->keys);
@@ -150,7 +153,7 @@ enum err attempt_accept(struct attempt *t, struct principal *p)
 	*auth = (struct auth){ .method = t->class->method, .principal = p,
 		.has_session = t->who.has_session, .session = t->who.session,
 		.auth_time = t->who.auth_time, .expires_at = t->who.expires_at,
-		.amr = jwt_amr_text(t->who.amr, amr), .scopes = STR_NONE };
+		.amr = jwt_amr_text(t->who.amr, amr), .scopes = t->scopes };
 	return OK;
 }
 
@@ -206,7 +209,35 @@ static enum err go_on(struct attempt *t, enum err e)
 	return e == OK && t->r->auth.principal == NULL ? resolve(t) : e;
 }
 
-/* ---- through the control lane ---------------------------------------------------------------- */
+/* ---- waiting, and the control lane ----------------------------------------------------------- */
+
+enum err attempt_wait(struct attempt *t)
+{
+	if (t->a->waits >= WAITS_MAX)
+		return E_OVERLOADED;
+	t->a->waits++;
+	t->waiting = true;
+	return E_NOT_READY;
+}
+
+void attempt_not_waiting(struct attempt *t)
+{
+	t->a->waits--;
+	t->waiting = false;
+}
+
+static void settle(struct attempt *t, enum err e)
+{
+	e = go_on(t, e);
+	if (e != E_NOT_READY)
+		t->cb(t->r, e);
+}
+
+void attempt_woken(struct attempt *t, enum err e)
+{
+	t->a->waits--;
+	settle(t, e);
+}
 
 static void lane_cb(struct loop_msg *m)
 {
@@ -218,9 +249,7 @@ static void lane_cb(struct loop_msg *m)
 		(void)attempt_refuse(t, t->reason);
 	if (t->finish != NULL)
 		e = t->finish(t, e);
-	e = go_on(t, e);
-	if (e != E_NOT_READY)
-		t->cb(t->r, e);
+	settle(t, e);
 }
 
 static void lane_job(struct pool_job *j)
@@ -233,6 +262,7 @@ static void lane_job(struct pool_job *j)
 
 enum err attempt_to_lane(struct attempt *t)
 {
+	bool waited = t->waiting;
 	enum err e;
 
 	if (t->a->jobs[t->class->method] >= JOBS_MAX)
@@ -246,7 +276,7 @@ enum err attempt_to_lane(struct attempt *t)
 	if (e == OK)
 		return E_NOT_READY;
 	t->a->jobs[t->class->method]--;
-	t->waiting = false;
+	t->waiting = waited;
 	return e;
 }
 
@@ -265,11 +295,10 @@ static enum auth_scheme split(struct str header, struct str *credential)
 	return str_ieq(scheme, STR("basic")) ? AUTH_SCHEME_BASIC : AUTH_SCHEME_OTHER;
 }
 
-static const struct authn_class *choose(const struct request *r, enum auth_scheme scheme,
-    struct str credential)
+static const struct authn_class *choose(struct attempt *t, enum auth_scheme scheme)
 {
 	for (size_t i = 0; i < sizeof chain / sizeof chain[0]; i++)
-		if (chain[i]->presented(r, scheme, credential))
+		if (chain[i]->presented(t, scheme))
 			return chain[i];
 	return NULL;
 }
@@ -292,11 +321,11 @@ enum err authn_request(struct authn *a, struct request *r,
 	r->auth = (struct auth){ .method = AUTH_NONE };
 	if (t == NULL)
 		return E_NOMEM;
-	*t = (struct attempt){ .a = a, .r = r, .cb = cb };
+	*t = (struct attempt){ .a = a, .r = r, .cb = cb, .scopes = STR_NONE };
 	if (r->known_count[HDR_AUTHORIZATION] > 1)
 		return attempt_refuse(t, OBS_AUTH_MALFORMED);
 	scheme = split(request_known(r, HDR_AUTHORIZATION), &t->credential);
-	t->class = choose(r, scheme, t->credential);
+	t->class = choose(t, scheme);
 	if (t->class == NULL)
 		return no_class(t, scheme);
 	r->auth.method = t->class->method;

@@ -15,6 +15,7 @@
 
 struct authn;
 struct hasher;
+struct issuer;
 struct keyring;
 struct loop;
 struct obs_worker;
@@ -28,6 +29,8 @@ struct authn_config {
 	struct str issuer, audience; /* live as long as the authn */
 	const _Atomic bool *basic_without_tls; /* any thread writes; NULL: never */
 	const _Atomic bool *verified_only; /* auth.signup is verify: user_awaits_link; NULL: never */
+	const struct issuer *issuers; /* whose tokens are believed beside our own; as long as the authn */
+	size_t nissuers;
 	int64_t leeway_us; /* clock skew for iat, nbf of external tokens; 0 for ours */
 	size_t max_tokens; /* verified tokens, and verified credentials, that are remembered */
 	struct loop *loop;
@@ -47,7 +50,7 @@ void authn_free(struct authn *a);
  * no principal when no credential was presented: the caller decides whether that is allowed).
  * E_NOT_READY: cb will be called later on this worker with the outcome. Else the failure:
  * E_UNAUTHENTICATED, which does not say why (the metrics do); E_STATE_STALE, E_STORE_UNAVAILABLE,
- * E_OVERLOADED, E_NOMEM when it could not be decided. */
+ * E_PROVIDER_UNAVAILABLE (no keys of that issuer), E_OVERLOADED, E_NOMEM when it could not be decided. */
 enum err authn_request(struct authn *a, struct request *r,
     void (*cb)(struct request *r, enum err e));
 

@@ -19,9 +19,9 @@
 
 #define PLAIN_MAX (EMAIL_MAX + 1 + PASSWORD_BYTES) /* of a Basic credential, decoded */
 
-static bool presented(const struct request *r, enum auth_scheme scheme, struct str credential)
+static bool presented(struct attempt *t, enum auth_scheme scheme)
 {
-	(void)r, (void)credential;
+	(void)t;
 	return scheme == AUTH_SCHEME_BASIC;
 }
 

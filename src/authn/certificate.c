@@ -8,10 +8,9 @@
 
 #define SANS_MAX 64 /* looked at */
 
-static bool presented(const struct request *r, enum auth_scheme scheme, struct str credential)
+static bool presented(struct attempt *t, enum auth_scheme scheme)
 {
-	(void)credential;
-	return scheme == AUTH_SCHEME_NONE && r->client_cert != NULL;
+	return scheme == AUTH_SCHEME_NONE && t->r->client_cert != NULL;
 }
 
 static enum err ask(struct store *s, struct machine *m, int64_t now)

@@ -32,7 +32,7 @@ enum auth_scheme { AUTH_SCHEME_NONE, AUTH_SCHEME_BEARER, AUTH_SCHEME_BASIC, AUTH
 
 struct authn_class {
 	enum auth_method method;
-	bool (*presented)(const struct request *r, enum auth_scheme scheme, struct str credential);
+	bool (*presented)(struct attempt *t, enum auth_scheme scheme); /* may leave t->data for check */
 	/* OK: t->who is set, or, when the class has found the principal itself, r->auth (accepted).
 	 * E_NOT_READY: a job or a lookup is under way. Else the failure. */
 	enum err (*check)(struct attempt *t);
@@ -46,6 +46,7 @@ struct attempt {
 	const struct authn_class *class;
 	struct str credential; /* what follows the scheme */
 	struct identity who;
+	struct str scopes; /* that narrow what it may do; constant or in the request's arena */
 	enum err outcome;
 	bool waiting; /* the caller has been told E_NOT_READY */
 	/* the class's way through the control lane */
@@ -67,13 +68,20 @@ enum err attempt_refuse(struct attempt *t, enum obs_auth_reason reason);
 enum err attempt_to_lane(struct attempt *t);
 /* throttle_wrong for an attempt without an account, on the worker. */
 enum err attempt_slow(struct attempt *t, enum err e);
-/* Sets r->auth from t->who. E_NOMEM. */
+/* The same for another kind of waiting: E_NOT_READY or E_OVERLOADED. What is waited for calls
+ * attempt_woken on the worker, with the class's outcome as of then, or never when attempt_not_waiting
+ * takes it back at once. */
+enum err attempt_wait(struct attempt *t);
+void attempt_not_waiting(struct attempt *t);
+void attempt_woken(struct attempt *t, enum err e);
+/* Sets r->auth from t->who and t->scopes. E_NOMEM. */
 enum err attempt_accept(struct attempt *t, struct principal *p);
 
 /* Zeroed memory of the request's arena; NULL when out of memory. */
 void *attempt_alloc(struct attempt *t, size_t n);
 
-extern const struct authn_class class_access_token, class_api_key, class_basic, class_certificate;
+extern const struct authn_class class_external, class_access_token, class_api_key, class_basic,
+    class_certificate;
 
 /* For classes: parts of struct authn. */
 const struct authn_config *authn_config(const struct authn *a);

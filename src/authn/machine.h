@@ -12,8 +12,9 @@ struct machine {
 	unsigned amr;
 	/* on the control lane; fills in `proof` */
 	enum err (*ask)(struct store *s, struct machine *m, int64_t now);
-	struct str subjects[CREDENTIAL_SUBJECTS]; /* certificates */
+	struct str subjects[CREDENTIAL_SUBJECTS]; /* of a certificate; issuer and subject of a token */
 	size_t nsubjects;
+	int64_t until; /* of a token: the proof is good no longer than it; 0: no bound */
 	struct credential_proof proof;
 	uint64_t generation;
 	int64_t now;

@@ -50,20 +50,19 @@ struct token *token_cache_find(struct token_cache *c, struct str text)
 	return NULL;
 }
 
-struct token *token_cache_add(struct token_cache *c, struct str text, struct str kid,
-    const struct identity *who, int64_t until)
+/* Replaces what is there; `more` bytes are left behind the text. */
+static struct token *add(struct token_cache *c, struct str text, size_t more, int64_t until)
 {
 	struct token *t = token_cache_find(c, text);
 
 	if (t != NULL)
 		token_cache_remove(c, t);
-	t = heap_zalloc(sizeof *t + text.n);
+	t = heap_zalloc(sizeof *t + text.n + more);
 	if (t == NULL)
 		return NULL;
-	t->who = *who;
 	t->until = until;
-	snprintf(t->kid, sizeof t->kid, "%.*s", STR_ARG(kid));
 	t->n = text.n;
+	t->more = more;
 	memcpy(t->text, text.p, text.n);
 	lru_insert(&c->map, &t->node, hash_of(c, text));
 	if (lru_excess(&c->map) != NULL)
@@ -71,11 +70,41 @@ struct token *token_cache_add(struct token_cache *c, struct str text, struct str
 	return t;
 }
 
+struct token *token_cache_add(struct token_cache *c, struct str text, struct str kid,
+    const struct identity *who, int64_t until)
+{
+	struct token *t = add(c, text, 0, until);
+
+	if (t == NULL)
+		return NULL;
+	t->who = *who;
+	snprintf(t->kid, sizeof t->kid, "%.*s", STR_ARG(kid));
+	return t;
+}
+
+struct token *token_cache_add_external(struct token_cache *c, struct str text,
+    const struct issuer *issuer, uint64_t key_version, struct str subject, struct str scopes,
+    int64_t until)
+{
+	struct token *t = add(c, text, subject.n + scopes.n, until);
+
+	if (t == NULL)
+		return NULL;
+	t->issuer = issuer;
+	t->key_version = key_version;
+	t->subject = str_n(t->text + text.n, subject.n);
+	memcpy(t->text + text.n, subject.p, subject.n);
+	t->scopes = scopes.p != NULL ? str_n(t->text + text.n + subject.n, scopes.n) : STR_NONE;
+	if (scopes.n > 0)
+		memcpy(t->text + text.n + subject.n, scopes.p, scopes.n);
+	return t;
+}
+
 void token_cache_remove(struct token_cache *c, struct token *t)
 {
 	lru_remove(&c->map, &t->node);
 	principal_unref(t->principal);
-	secret_wipe(t->text, t->n);
+	secret_wipe(t->text, t->n + t->more);
 	heap_free(t);
 }
 
@@ -93,9 +122,14 @@ void token_cache_keep_keys(struct token_cache *c, const struct keyring *k)
 {
 	for (struct lru_node *n = c->map.oldest, *next; n != NULL; n = next) {
 		next = n->newer;
-		if (!keep_key(token_of(n), k))
+		if (token_of(n)->issuer == NULL && !keep_key(token_of(n), k))
 			token_cache_remove(c, token_of(n));
 	}
+	token_cache_forget_bad(c);
+}
+
+void token_cache_forget_bad(struct token_cache *c)
+{
 	memset(c->bad, 0, sizeof c->bad);
 }
 

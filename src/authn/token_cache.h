@@ -19,6 +19,7 @@
 #include "base/siphash.h"
 #include "base/str.h"
 
+struct issuer;
 struct keyring;
 struct principal;
 
@@ -26,12 +27,17 @@ struct token {
 	struct lru_node node;
 	struct identity who; /* as claimed */
 	int64_t until;       /* wall, microseconds: exp, or when the key ends if that is earlier */
-	char kid[44];
+	char kid[44]; /* of ours */
+	/* of another issuer (NULL: of ours): whose, by which version of its keys, and what it says. `who` is
+	 * not in it: who a subject is can change, and is known by the proofs. */
+	const struct issuer *issuer;
+	uint64_t key_version;
+	struct str subject, scopes; /* scopes.p NULL: no such claim */
 	/* the principal as of `epoch` of the principal cache, session live; NULL: not looked up yet */
 	struct principal *principal;
 	uint64_t epoch;
 	int64_t session_until;
-	size_t n;
+	size_t n, more; /* lengths of the token, and of what stands behind it */
 	char text[];
 };
 
@@ -53,10 +59,15 @@ struct token *token_cache_find(struct token_cache *c, struct str text);
 /* Replaces what is there. NULL without memory: then it is just not remembered. */
 struct token *token_cache_add(struct token_cache *c, struct str text, struct str kid,
     const struct identity *who, int64_t until);
+/* The same for one of another issuer; subject and scopes are copied. */
+struct token *token_cache_add_external(struct token_cache *c, struct str text,
+    const struct issuer *issuer, uint64_t key_version, struct str subject, struct str scopes,
+    int64_t until);
 void token_cache_remove(struct token_cache *c, struct token *t);
-/* Forgets the tokens of keys that are not in k (NULL: of all) or have ended, and all bad ones:
- * they may be good now. */
+/* Forgets those of our tokens whose keys are not in k (NULL: all of them) or have ended, and all bad
+ * ones: they may be good now. */
 void token_cache_keep_keys(struct token_cache *c, const struct keyring *k);
+void token_cache_forget_bad(struct token_cache *c);
 
 bool token_cache_is_bad(const struct token_cache *c, struct str text);
 void token_cache_add_bad(struct token_cache *c, struct str text);

@@ -89,13 +89,27 @@ const char *authz_reason_text(enum authz_reason r)
 		[AUTHZ_DISABLED] = "the principal is disabled",
 		[AUTHZ_NOT_MEMBER] = "the principal has no assignment in the tenant",
 		[AUTHZ_NO_RIGHT] = "no assignment grants the right on this resource",
+		[AUTHZ_NO_SCOPE] = "the scopes of the token leave the right out",
 	};
 
 	return text[r];
 }
 
-bool authz_may_grant(const struct principal *p, const struct role_set *roles, struct str tenant,
-    const struct role_def *role)
+bool authz_in_scopes(struct str scopes, struct str right)
+{
+	if (scopes.p == NULL)
+		return true;
+	while (scopes.p != NULL) {
+		struct str one = str_cut(scopes, ' ', &scopes);
+
+		if (str_eq(one, right) || (one.n > 0 && memchr(one.p, '*', one.n) && str_glob(one, right)))
+			return true;
+	}
+	return false;
+}
+
+bool authz_may_grant(const struct principal *p, struct str scopes, const struct role_set *roles,
+    struct str tenant, const struct role_def *role)
 {
 	if (tenant.p == NULL)
 		tenant = EVERY;
@@ -104,13 +118,14 @@ bool authz_may_grant(const struct principal *p, const struct role_set *roles, st
 	for (size_t i = 0; i < role->n; i++) {
 		const struct role_grant *g = &role->grants[i];
 
-		if (!authz_decide(p, roles, tenant, g->right, g->resource).allowed)
+		if (!authz_decide(p, roles, tenant, g->right, g->resource).allowed ||
+		    !authz_in_scopes(scopes, g->right))
 			return false;
 	}
 	return true;
 }
 
-bool authz_outranks(const struct principal *p, const struct role_set *roles,
+bool authz_outranks(const struct principal *p, struct str scopes, const struct role_set *roles,
     const struct principal *target)
 {
 	for (size_t i = 0; i < target->n; i++) {
@@ -118,7 +133,7 @@ bool authz_outranks(const struct principal *p, const struct role_set *roles,
 		const struct role_def *d = role_set_find(roles, a->role);
 
 		/* what a role would do nowhere, nobody needs to hold */
-		if (d != NULL && usable_in(d, a->tenant) && !authz_may_grant(p, roles, a->tenant, d))
+		if (d != NULL && usable_in(d, a->tenant) && !authz_may_grant(p, scopes, roles, a->tenant, d))
 			return false;
 	}
 	return !p->disabled;

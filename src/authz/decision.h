@@ -31,7 +31,8 @@ enum authz_reason {
 	AUTHZ_GRANTED_ALL,  /* an assignment in every tenant ("*") grants it */
 	AUTHZ_DISABLED,     /* the principal is disabled */
 	AUTHZ_NOT_MEMBER,   /* no assignment in the tenant: 403 tenant_forbidden */
-	AUTHZ_NO_RIGHT      /* a member, but no grant: 403 forbidden */
+	AUTHZ_NO_RIGHT,     /* a member, but no grant: 403 forbidden */
+	AUTHZ_NO_SCOPE      /* granted, but not to this token: 403 forbidden */
 };
 struct decision {
 	bool allowed;
@@ -44,19 +45,22 @@ struct decision {
 struct decision authz_decide(const struct principal *p, const struct role_set *roles,
     struct str tenant, struct str right, struct str resource);
 const char *authz_reason_text(enum authz_reason r);
+/* Scopes of a token, separated by blanks, narrow what its principal may do; they never widen it. Each is
+ * a right or a glob of rights, any other word allows nothing. .p NULL: not narrowed. */
+bool authz_in_scopes(struct str scopes, struct str right);
 
 /* Would `p` be allowed to grant every grant of `role` in `tenant`? ("Nobody grants what they do
  * not hold.") A grant is held when one grant of p covers it: the same or a wider right ("iam.*"
  * covers "iam.read", but "iam.read" and "iam.write" together do not cover "iam.*") on the same or
  * a covering glob. tenant "*" asks whether p may grant it everywhere. False as well when p is
- * disabled or when `role` belongs to another tenant. */
-bool authz_may_grant(const struct principal *p, const struct role_set *roles, struct str tenant,
-    const struct role_def *role);
+ * disabled, when `role` belongs to another tenant, or when the scopes of its token leave a right out. */
+bool authz_may_grant(const struct principal *p, struct str scopes, const struct role_set *roles,
+    struct str tenant, const struct role_def *role);
 
 /* Does p hold everything that `target` holds, wherever it holds it? Whoever sets another's
  * password, or makes a credential for it, can act as it from then on, and must have been able to
  * before. */
-bool authz_outranks(const struct principal *p, const struct role_set *roles,
+bool authz_outranks(const struct principal *p, struct str scopes, const struct role_set *roles,
     const struct principal *target);
 
 /* Rights that exist (CONTRACT 5), for validation, --dump rights and /admin/rights. */

@@ -439,6 +439,21 @@ static enum err pair(const char *a, bool has_a, const char *b, bool has_b, struc
 	return fail_set(f, E_CONFIG, "%s: given without %s", has_a ? a : b, has_a ? b : a);
 }
 
+/* A token's iss decides whose rules it must satisfy: each name once, and none of them ours. */
+static enum err check_issuers(const struct config *c, struct fail *f)
+{
+	for (size_t i = 0; i < c->issuers.n; i++) {
+		const char *name = c->issuers.v[i].issuer;
+
+		if (strcmp(name, c->auth_issuer) == 0)
+			return fail_set(f, E_CONFIG, "issuers: %s is auth.issuer: its tokens are our own", name);
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(name, c->issuers.v[k].issuer) == 0)
+				return fail_set(f, E_CONFIG, "issuers: %s is there twice", name);
+	}
+	return OK;
+}
+
 enum err config_resolve(struct config *c, struct fail *f)
 {
 	enum err e = OK;
@@ -463,7 +478,9 @@ enum err config_resolve(struct config *c, struct fail *f)
 		    (long long)c->upstream_max_connections, (long long)c->workers);
 	if (strlen(c->upstream_health_path) > 255)
 		return fail_set(f, E_CONFIG, "upstream.health.path: more than 255 bytes");
-	e = pair("tls.cert", c->tls_cert != NULL, "tls.key", c->tls_key != NULL, f);
+	e = check_issuers(c, f);
+	if (e == OK)
+		e = pair("tls.cert", c->tls_cert != NULL, "tls.key", c->tls_key != NULL, f);
 	if (e == OK)
 		e = pair("store.cert", c->store_cert != NULL, "store.key", c->store_key != NULL, f);
 	if (e == OK)

@@ -33,7 +33,7 @@ struct config_networks {
 
 struct config_issuer {
 	char *issuer, *audience; /* required */
-	char *jwks;              /* required: URL or path of a file */
+	char *jwks;              /* URL, or path of a file; NULL: the issuer says where (discovery) */
 	char *subject_claim;     /* default sub */
 	char *scope_claim;       /* default scope */
 	struct config_list algs; /* of RS256, PS256, ES256, EdDSA; default ES256 and RS256 */

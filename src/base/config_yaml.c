@@ -172,8 +172,8 @@ static enum err finish_issuer(struct reader *r, struct config_issuer *i, int lin
 {
 	enum err e = OK;
 
-	if (i->issuer == NULL || i->audience == NULL || i->jwks == NULL)
-		r->sink->fault(r->sink->ctx, line, "issuers: issuer, audience and jwks are required");
+	if (i->issuer == NULL || i->audience == NULL)
+		r->sink->fault(r->sink->ctx, line, "issuers: issuer and audience are required");
 	if (i->subject_claim == NULL)
 		e = config_text_set(&i->subject_claim, STR("sub"));
 	if (e == OK && i->scope_claim == NULL)

@@ -20,6 +20,14 @@ static const struct {
 	[JWS_EDDSA] = { "EdDSA", GNUTLS_SIGN_EDDSA_ED25519 },
 };
 
+enum jws_alg jws_alg_of(struct str name)
+{
+	for (size_t i = JWS_ES256; i < sizeof algs / sizeof *algs; i++)
+		if (str_eqc(name, algs[i].name))
+			return (enum jws_alg)i;
+	return JWS_NO_ALG;
+}
+
 const char *jws_alg_name(enum jws_alg alg)
 {
 	return algs[alg].name;

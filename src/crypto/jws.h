@@ -14,7 +14,10 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum jws_alg { JWS_ES256 = 1, JWS_RS256, JWS_PS256, JWS_EDDSA };
+enum jws_alg { JWS_NO_ALG, JWS_ES256, JWS_RS256, JWS_PS256, JWS_EDDSA };
+
+/* By the name in a header; 0: none that is known. */
+enum jws_alg jws_alg_of(struct str name);
 
 struct jws_key; /* public, or public and private */
 

@@ -6,6 +6,7 @@ static const char *const kinds[] = {
 	[CREDENTIAL_SECRET] = "secret",
 	[CREDENTIAL_API_KEY] = "api_key",
 	[CREDENTIAL_CERTIFICATE] = "certificate",
+	[CREDENTIAL_JWT] = "jwt",
 };
 
 const char *credential_kind_name(enum credential_kind k)
@@ -18,13 +19,15 @@ void credential_insert(struct write *w, const struct credential *c, const unsign
 	WRITE1(w, E_NOT_FOUND, "UPDATE service_account SET updated_at = updated_at WHERE id = ?",
 	    SV_ID(&c->service_account));
 	WRITE1(w, E_CONFLICT,
-	    "INSERT INTO credential (id, service_account, kind, secret_hash, subject, expires_at, created_at)"
-	    " SELECT ?, ?, ?, ?, ?, ?, ? WHERE ? IS NULL"
-	    " OR NOT EXISTS (SELECT 1 FROM credential WHERE subject = ?)",
+	    "INSERT INTO credential (id, service_account, kind, secret_hash, issuer, subject, expires_at,"
+	    " created_at) SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM credential"
+	    " WHERE subject = ? AND kind = 'certificate' AND kind = ?) AND NOT EXISTS"
+	    " (SELECT 1 FROM credential WHERE issuer = ? AND subject = ? AND kind = 'jwt' AND kind = ?)",
 	    SV_ID(&c->id), SV_ID(&c->service_account), SV_Z(kinds[c->kind]),
 	    hash != NULL ? SV_BLOB(str_n((const char *)hash, 32)) : SV_NULL,
-	    sv_text_or_null(c->subject), sv_int_or_null(c->expires_at), SV_INT(w->now),
-	    sv_text_or_null(c->subject), sv_text_or_null(c->subject));
+	    sv_text_or_null(c->issuer), sv_text_or_null(c->subject), sv_int_or_null(c->expires_at),
+	    SV_INT(w->now), sv_text_or_null(c->subject), SV_Z(kinds[c->kind]),
+	    sv_text_or_null(c->issuer), sv_text_or_null(c->subject), SV_Z(kinds[c->kind]));
 	WRITE1(w, E_LIMIT,
 	    "UPDATE credential SET created_at = ? WHERE id = ?"
 	    " AND (SELECT count(*) FROM credential WHERE service_account = ?) <= ?",
@@ -58,7 +61,7 @@ static enum credential_kind kind_of(struct str s)
 enum err credential_list(struct store *s, struct id service_account, struct arena *a,
     struct credential **out, size_t *n, struct fail *f)
 {
-	struct store_stmt q = STMT("SELECT id, kind, subject, expires_at, last_used_at, created_at"
+	struct store_stmt q = STMT("SELECT id, kind, issuer, subject, expires_at, last_used_at, created_at"
 	    " FROM credential WHERE service_account = ? ORDER BY id", SV_ID(&service_account));
 	struct store_rows rows;
 	enum err e = store_read(s, STORE_FRESH, &q, 1, a, &rows, f);
@@ -73,10 +76,11 @@ enum err credential_list(struct store *s, struct id service_account, struct aren
 			.id = store_id(&rows, i, 0),
 			.service_account = service_account,
 			.kind = kind_of(store_str(&rows, i, 1)),
-			.subject = store_str(&rows, i, 2),
-			.expires_at = store_int(&rows, i, 3),
-			.last_used_at = store_int(&rows, i, 4),
-			.created_at = store_int(&rows, i, 5),
+			.issuer = store_str(&rows, i, 2),
+			.subject = store_str(&rows, i, 3),
+			.expires_at = store_int(&rows, i, 4),
+			.last_used_at = store_int(&rows, i, 5),
+			.created_at = store_int(&rows, i, 6),
 		};
 	*n = rows.nrows;
 	return OK;

@@ -17,19 +17,21 @@ struct write;
 #define CREDENTIALS_MAX 20 /* of one service account */
 #define CREDENTIAL_PURPOSE "client_secret" /* purpose of token.h for kind secret */
 
-enum credential_kind { CREDENTIAL_SECRET, CREDENTIAL_API_KEY, CREDENTIAL_CERTIFICATE };
+enum credential_kind { CREDENTIAL_SECRET, CREDENTIAL_API_KEY, CREDENTIAL_CERTIFICATE,
+	CREDENTIAL_JWT /* tokens of another issuer that name this subject */ };
 const char *credential_kind_name(enum credential_kind k);
 
 struct credential {
 	struct id id, service_account;
 	enum credential_kind kind;
-	struct str subject;    /* of a certificate; .p NULL otherwise */
+	struct str issuer;     /* of tokens; .p NULL otherwise */
+	struct str subject;    /* of a certificate or of tokens; .p NULL otherwise */
 	int64_t expires_at;    /* 0: never */
 	int64_t last_used_at;  /* coarse; 0: never */
 	int64_t created_at;
 };
 
-/* hash: of the secret, 32 bytes; NULL for a certificate. E_NOT_FOUND: no such service account.
+/* hash: of the secret, 32 bytes; NULL where there is a subject. E_NOT_FOUND: no such service account.
  * E_LIMIT: it has CREDENTIALS_MAX. E_CONFLICT: the subject is taken. */
 void credential_insert(struct write *w, const struct credential *c, const unsigned char *hash);
 /* E_NOT_FOUND. */

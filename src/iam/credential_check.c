@@ -114,6 +114,24 @@ enum err credential_check_subjects(struct store *s, const struct str *subjects, 
 	return e;
 }
 
+enum err credential_check_external(struct store *s, struct str issuer, struct str subject, int64_t now,
+    struct credential_proof *out, struct fail *f)
+{
+	const struct store_stmt read = STMT("SELECT id, service_account, expires_at, last_used_at FROM "
+	                                    "credential WHERE issuer = ? AND subject = ? AND kind = 'jwt'",
+	    SV_TEXT(issuer), SV_TEXT(subject));
+	struct store_rows rows;
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, READ_MAX);
+	e = store_read(s, STORE_LINEAR, &read, 1, &a, &rows, f);
+	if (e == OK && (e = take_only(s, &rows, 1, now, out)) != OK)
+		fail_set(f, e, "the token proves no service account");
+	arena_release(&a);
+	return e;
+}
+
 void credential_note_use(struct store *s, struct id credential, int64_t now)
 {
 	const struct store_stmt note = STMT("UPDATE credential SET last_used_at = ? WHERE id = ? AND "

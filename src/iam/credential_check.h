@@ -34,6 +34,10 @@ enum err credential_check_secret(struct store *s, struct id service_account,
 enum err credential_check_subjects(struct store *s, const struct str *subjects, size_t n,
     int64_t now, struct credential_proof *out, struct fail *f);
 
+/* A verified token of another issuer with this subject. */
+enum err credential_check_external(struct store *s, struct str issuer, struct str subject, int64_t now,
+    struct credential_proof *out, struct fail *f);
+
 /* Notes the use, at most once an hour. A failure is of no consequence. */
 #define CREDENTIAL_USE_NOTED_US (INT64_C(3600) * 1000000)
 void credential_note_use(struct store *s, struct id credential, int64_t now);

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/heap.h"
+#include "iam/write.h"
 #include "store/change.h"
 #include "store/store.h"
 
@@ -137,6 +138,21 @@ size_t principal_in_tenant(const struct principal *p, struct str tenant, size_t 
 	while (hi < p->n && str_eq(p->assignments[hi].tenant, tenant))
 		hi++;
 	return hi - lo;
+}
+
+/* The change feed tells of every assignment and every role in the batch that changes it. */
+void principal_guard(struct write *w, const struct principal *p)
+{
+	if (p->kind == PRINCIPAL_USER)
+		WRITE1(w, E_PRECONDITION_FAILED,
+		    "UPDATE user SET version = version WHERE id = ? AND NOT EXISTS (SELECT 1 FROM change"
+		    " WHERE seq > ? AND (kind = 'role' OR (kind = 'principal' AND key = ?)))",
+		    SV_ID(&p->id), SV_INT(p->as_of), SV_ID(&p->id));
+	else
+		WRITE1(w, E_PRECONDITION_FAILED,
+		    "UPDATE service_account SET version = version WHERE id = ? AND NOT EXISTS (SELECT 1"
+		    " FROM change WHERE seq > ? AND (kind = 'role' OR (kind = 'principal' AND key = ?)))",
+		    SV_ID(&p->id), SV_INT(p->as_of), SV_ID(&p->id));
 }
 
 static void take_session(const struct store_rows *r, int64_t now, struct session_state *out)

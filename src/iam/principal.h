@@ -13,6 +13,7 @@
 #include "base/str.h"
 
 struct store;
+struct write;
 
 enum principal_kind { PRINCIPAL_USER, PRINCIPAL_SERVICE_ACCOUNT };
 
@@ -39,6 +40,10 @@ struct principal *principal_ref(struct principal *p);
 void principal_unref(struct principal *p);
 /* Assignments in `tenant`: index of the first and their number (binary search). */
 size_t principal_in_tenant(const struct principal *p, struct str tenant, size_t *first);
+
+/* Guards a write: what the principal may do is as p has it, its assignments and every role. It must come
+ * first in w, before the write's own changes. Guard E_PRECONDITION_FAILED: look again. */
+void principal_guard(struct write *w, const struct principal *p);
 
 /* The state of what a token hangs on, for the check that it still lives: the session of a sign-in, or
  * the credential of a service account that the token was given for (client_credentials). */

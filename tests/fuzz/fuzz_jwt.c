@@ -1,5 +1,5 @@
 /* The JSON of strangers where it costs most: the input is a token's payload (then its claims are
- * read) and a token's header (then the token is put together and taken apart). Whatever our strict
+ * read, as those of ours and as those of another issuer) and a token's header (then the token is put together and taken apart). Whatever our strict
  * reader takes, jansson must take too, with the same claims; but for numbers past a double, which
  * jansson refuses and we pass over unread where they mean nothing. */
 #include <stdint.h>
@@ -11,6 +11,7 @@
 #include "base/hex.h"
 #include "crypto/jws.h"
 #include "crypto/jwt.h"
+#include "crypto/jwt_external.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -61,6 +62,56 @@ out:
 	free(payload);
 }
 
+/* Each scope is one of the array's, in its order. */
+static void same_scopes(const json_t *v, struct str scopes)
+{
+	const json_t *one;
+	size_t i;
+
+	if (json_is_string(v)) {
+		same_text(v, scopes);
+		return;
+	}
+	json_array_foreach(v, i, one) {
+		size_t n = json_string_length(one);
+
+		if (n > scopes.n || memcmp(scopes.p, json_string_value(one), n) != 0)
+			abort();
+		scopes = str_skip(scopes, n);
+		if (scopes.n > 0 && *scopes.p == ' ')
+			scopes = str_skip(scopes, 1);
+	}
+	if (scopes.n != 0)
+		abort();
+}
+
+static void external(const uint8_t *data, size_t n)
+{
+	static const struct jwt_external_rules rules = { STR("gw"), STR("sub"), STR("scope") };
+	char *payload = malloc(n > 0 ? n : 1), *copy = malloc(n > 0 ? n : 1);
+	struct jws j = { .typ = STR("at+jwt"), .payload = { payload, n } };
+	struct jwt_external c;
+	json_t *o = NULL;
+	struct str iss;
+
+	memcpy(payload, data, n);
+	if (jwt_external_issuer(&j, copy, n, &iss) == OK && (o = by_jansson(data, n)) != NULL)
+		same_text(json_object_get(o, "iss"), iss);
+	json_decref(o);
+	o = NULL;
+	if (jwt_external_parse(&j, &rules, &c) == OK && (o = by_jansson(data, n)) != NULL) {
+		if (time_of(o, "exp") != c.exp || time_of(o, "iat") != c.iat || time_of(o, "nbf") != c.nbf ||
+		    json_object_get(o, "cnf") != NULL)
+			abort();
+		same_text(json_object_get(o, "sub"), c.subject);
+		if (c.scopes.p != NULL)
+			same_scopes(json_object_get(o, "scope"), c.scopes);
+	}
+	json_decref(o);
+	free(payload);
+	free(copy);
+}
+
 static void header(const uint8_t *data, size_t n)
 {
 	size_t len = B64U_LEN(n) + sizeof ".e30.AAAA" - 1;
@@ -88,6 +139,7 @@ out:
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	claims(data, n);
+	external(data, n);
 	header(data, n);
 	return 0;
 }

@@ -263,7 +263,9 @@ static void test_refused_files(void **state)
 		{ "issuers: x\n", "issuers: must be a list of maps" },
 		{ "issuers: {a: b}\n", "issuers: must be a list of maps" },
 		{ "issuers: [x]\n", "issuers: must be a list of maps" },
-		{ "issuers: [{issuer: a, audience: b}]\n", "issuer, audience and jwks are required" },
+		{ "issuers: [{issuer: a, jwks: c}]\n", "issuer and audience are required" },
+		{ "issuers: [{issuer: a, audience: '', jwks: c}]\n", "issuer and audience are required" },
+		{ "issuers: [{audience: b, jwks: c}]\n", "issuer and audience are required" },
 		{ "issuers: [{issuer: a, audience: b, jwks: c, alg: x}]\n", "issuers: alg: unknown" },
 		{ "issuers: [{issuer: a, audience: b, jwks: c, algs: [HS256]}]\n", "\"HS256\" must be" },
 		{ "issuers: [{issuer: a, issuer: b}]\n", "must be one text, given once" },
@@ -324,6 +326,9 @@ static void test_resolve_refuses(void **state)
 	check_resolve("tls.client_ca: a.pem\n", "tls.client_ca: given without tls.cert");
 	check_resolve("store.url: rqlite:http://a:1\n", "auth.master_key: must be given with rqlite");
 	check_resolve("routing.source: nats:b/k\n", "needs nats.url");
+	check_resolve("auth.issuer: http://a\nissuers: [{issuer: 'http://a', audience: b}]\n",
+	    "its tokens are our own");
+	check_resolve("issuers: [{issuer: a, audience: b}, {issuer: a, audience: c}]\n", "there twice");
 	check_resolve("oidc.google.client_id: x\n", "given without oidc.google.client_secret");
 }
 

@@ -216,7 +216,7 @@ static void test_may_grant(void **state)
 		for (; role.n < 3 && grants[i].right[role.n] != NULL; role.n++)
 			g[role.n] = (struct role_grant){ str_c(grants[i].right[role.n]),
 				str_c(grants[i].resource[role.n]) };
-		if (authz_may_grant(who(&w, grants[i].who), *state, str_c(grants[i].tenant), &role) !=
+		if (authz_may_grant(who(&w, grants[i].who), STR_NONE, *state, str_c(grants[i].tenant), &role) !=
 		    grants[i].may)
 			fail_msg("case %zu: %s in %s", i, grants[i].who,
 			    grants[i].tenant != NULL ? grants[i].tenant : "the platform");
@@ -251,7 +251,7 @@ static void test_outranks(void **state)
 	for (size_t i = 0; i < N(ranks); i++) {
 		struct who w, t;
 
-		if (authz_outranks(who(&w, ranks[i].who), *state, who(&t, ranks[i].target)) !=
+		if (authz_outranks(who(&w, ranks[i].who), STR_NONE, *state, who(&t, ranks[i].target)) !=
 		    ranks[i].outranks)
 			fail_msg("%s over %s", ranks[i].who, ranks[i].target);
 	}
@@ -275,7 +275,7 @@ static void test_covering_is_inclusion(void **state)
 			bool covers, included = true;
 
 			assert_int_equal(role_set_new(&held, 1, &set), OK);
-			covers = authz_may_grant(who(&w, "t:held"), set, STR("t"), &wanted);
+			covers = authz_may_grant(who(&w, "t:held"), STR_NONE, set, STR("t"), &wanted);
 			role_set_unref(set);
 			for (unsigned v = 0; v < 127 * 2; v++) { /* all words of a and b up to length 6 */
 				char word[8];
