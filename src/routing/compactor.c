@@ -53,9 +53,11 @@ void route_compactor_offer(struct route_compactor *c, struct route_table *t)
 
 static void compact(struct route_compactor *c, struct route_table *t)
 {
+	const struct route_origin *o = route_table_origin(t);
+	int64_t last = c->done > o->base ? c->done : o->base; /* only this thread writes to done */
 	struct fail f = { 0 };
 	bool written = false;
-	enum err e = route_snapshot_write(c->store, t, &written, &f);
+	enum err e = route_snapshot_write(c->store, t, last, &written, &f);
 
 	if (e != OK)
 		log_fail("the routing document could not be stored whole; a later change tries again", &f);
@@ -64,7 +66,7 @@ static void compact(struct route_compactor *c, struct route_table *t)
 	fail_clear(&f);
 	pthread_mutex_lock(&c->lock);
 	c->done = route_table_revision(t);
-	c->done_origin = *route_table_origin(t);
+	c->done_origin = *o;
 	pthread_mutex_unlock(&c->lock);
 }
 

@@ -306,10 +306,10 @@ unsigned route_put_stmts(const struct route_put *p, struct route_put_vals *vals,
 	return n + add_change(p, vals, &stmts[n]);
 }
 
-static enum err has_snapshot(struct store *s, int64_t revision, bool *has, struct fail *f)
+static enum err has_snapshot(struct store *s, int64_t after, bool *has, struct fail *f)
 {
-	struct store_stmt q = STMT("SELECT revision FROM routing_snapshot WHERE revision >= ? LIMIT 1",
-	    SV_INT(revision));
+	struct store_stmt q = STMT("SELECT revision FROM routing_snapshot WHERE revision > ? LIMIT 1",
+	    SV_INT(after));
 	struct store_rows rows;
 	struct arena a;
 	enum err e;
@@ -321,33 +321,33 @@ static enum err has_snapshot(struct store *s, int64_t revision, bool *has, struc
 	return e;
 }
 
-static enum err insert_snapshot(struct store *s, const struct route_table *t, struct str document,
-    struct fail *f)
+static enum err insert_snapshot(struct store *s, const struct route_table *t, int64_t after,
+    struct str document, struct fail *f)
 {
 	struct store_val revision = SV_INT(route_table_revision(t));
 	struct store_stmt st = STMT1(E_REVISION_CONFLICT,
 	    "INSERT INTO routing_snapshot (revision, document) SELECT ?, ? "
 	    "WHERE EXISTS (SELECT 1 FROM routing_revision WHERE revision = ? AND at = ?) "
-	    "AND NOT EXISTS (SELECT 1 FROM routing_snapshot WHERE revision >= ?)",
-	    revision, SV_TEXT(document), revision, SV_INT(route_table_origin(t)->at), revision);
+	    "AND NOT EXISTS (SELECT 1 FROM routing_snapshot WHERE revision > ?)",
+	    revision, SV_TEXT(document), revision, SV_INT(route_table_origin(t)->at), SV_INT(after));
 	struct store_batch b = { .op_id = id_new(clock_wall()), .stmts = &st, .n = 1 };
 
 	return store_write(s, &b, NULL, f);
 }
 
-enum err route_snapshot_write(struct store *s, const struct route_table *t, bool *done,
+enum err route_snapshot_write(struct store *s, const struct route_table *t, int64_t after, bool *done,
     struct fail *f)
 {
 	struct buf text;
 	bool has;
-	enum err e = has_snapshot(s, route_table_revision(t), &has, f);
+	enum err e = has_snapshot(s, after, &has, f);
 
 	*done = false;
 	if (e != OK || has)
 		return e;
 	buf_init(&text, ROUTE_DOCUMENT_MAX);
 	e = route_table_write(t, &text);
-	e = e == OK ? insert_snapshot(s, t, buf_str(&text), f) : fail_code(f, e);
+	e = e == OK ? insert_snapshot(s, t, after, buf_str(&text), f) : fail_code(f, e);
 	buf_release(&text);
 	*done = e == OK;
 	if (e != E_REVISION_CONFLICT)

@@ -66,8 +66,8 @@ unsigned route_put_stmts(const struct route_put *p, struct route_put_vals *vals,
     struct store_stmt stmts[ROUTE_PUT_STMTS]);
 
 /* Lays the whole document beside t's revision, unless the store has another revision under that
- * number or a snapshot of this or a later one. *done: it did. */
-enum err route_snapshot_write(struct store *s, const struct route_table *t, bool *done,
+ * number, or somebody has laid one beside a revision past `after`. *done: it did. */
+enum err route_snapshot_write(struct store *s, const struct route_table *t, int64_t after, bool *done,
     struct fail *f);
 
 #endif

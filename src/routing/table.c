@@ -13,11 +13,14 @@
 
 #define NAME_SHOWN 64
 
+#define CACHE_LINE 64
+
 struct route_table {
-	atomic_int refs;
+	struct route_part part[ROUTE__KINDS];
 	int64_t revision;
 	struct route_origin origin;
-	struct route_part part[ROUTE__KINDS];
+	char apart[CACHE_LINE]; /* every request of every worker counts, and all of them read the above */
+	atomic_int refs;
 };
 
 static const char *const names[ROUTE__KINDS] = {

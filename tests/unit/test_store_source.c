@@ -384,11 +384,13 @@ static void test_snapshots(void **state)
 
 	put_chain(w, 50);
 	t50 = route_table_ref(w->t);
-	assert_int_equal(route_snapshot_write(w->x.store, t50, &done, NULL), OK);
+	assert_int_equal(route_snapshot_write(w->x.store, t50, 1, &done, NULL), OK);
 	assert_true(done);
-	assert_int_equal(route_snapshot_write(w->x.store, t50, &done, NULL), OK);
+	assert_int_equal(route_snapshot_write(w->x.store, t50, 1, &done, NULL), OK);
 	assert_false(done);
-	put_chain(w, 60);
+	put_chain(w, 60); /* another replica, which counts from 1 like this one did, finds it done */
+	assert_int_equal(route_snapshot_write(w->x.store, w->t, 1, &done, NULL), OK);
+	assert_false(done);
 	for (int n = 1; n <= 60; n++)
 		load_chain(w, n);
 	route_table_unref(w->t);
@@ -398,7 +400,7 @@ static void test_snapshots(void **state)
 	o = *route_table_origin(w->t);
 	o.at++;
 	route_table_set_origin(w->t, &o);
-	assert_int_equal(route_snapshot_write(w->x.store, w->t, &done, NULL), OK);
+	assert_int_equal(route_snapshot_write(w->x.store, w->t, 50, &done, NULL), OK);
 	assert_false(done);
 	assert_int_equal(number(w, "SELECT max(revision) FROM routing_snapshot"), 50);
 	route_table_unref(t50);
@@ -415,7 +417,7 @@ static void test_rollback(void **state)
 	bool done;
 
 	put_chain(w, 30);
-	assert_int_equal(route_snapshot_write(w->x.store, w->t, &done, NULL), OK);
+	assert_int_equal(route_snapshot_write(w->x.store, w->t, 1, &done, NULL), OK);
 	put_chain(w, 40);
 	assert_int_equal(route_revision_load(w->x.store, 10, &old, NULL), OK);
 	assert_int_equal(route_diff_make(w->t, old, &d), OK);
@@ -527,7 +529,7 @@ static void test_store_fails(void **state)
 	e = E_INTERNAL;
 	for (long n = 1; e != OK; n++) {
 		(void)store_fail_after(w->x.store, n);
-		e = route_snapshot_write(w->x.store, w->t, &done, NULL);
+		e = route_snapshot_write(w->x.store, w->t, 1, &done, NULL);
 		(void)store_fail_after(w->x.store, 0);
 		assert_true(done == (e == OK));
 	}
