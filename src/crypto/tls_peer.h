@@ -1,6 +1,6 @@
-/* The certificate that the peer of a TLS session has shown, and whether it may: a node must bear the name
- * that was dialled (RFC 9525), a caller must be allowed to be a client. A tls_peer is reference-counted and may
- * outlive its session; one thread at a time reads it. */
+/* The certificate that the peer of a TLS session has shown, and whether it may: a node must bear
+ * the name that was dialled (RFC 9525), a caller must be allowed to be a client. A tls_peer is
+ * reference-counted and may outlive its session; one thread at a time reads it. */
 #ifndef CRYPTO_TLS_PEER_H
 #define CRYPTO_TLS_PEER_H
 

@@ -1,15 +1,16 @@
-/* Active health checks: asks each node that routing names, again and again, whether it is well, and tells the
- * fleet. One for the process, on a thread of its own with connections of its own: a check never waits for a
- * call, nor a call for a check.
+/* Active health checks: asks each node that routing names, again and again, whether it is well,
+ * and tells the fleet. One for the process, on a thread of its own with connections of its own: a
+ * check never waits for a call, nor a call for a check.
  *
- * http(s) nodes are asked GET <path>; well is what answers with a status below 500, and 501: a node without
- * such a path is not unwell. grpc(s) nodes are asked grpc.health.v1.Health/Check for the whole server; well
- * is SERVING, and UNIMPLEMENTED. Node administration is not checked.
+ * http(s) nodes are asked GET <path>; well is what answers with a status below 500, and 501: a
+ * node without such a path is not unwell. grpc(s) nodes are asked grpc.health.v1.Health/Check for
+ * the whole server; well is SERVING, and UNIMPLEMENTED. Node administration is not checked.
  *
- * Each check is a connection of its own, so that it shows whether the node takes new ones. Checks begin
- * spread over an interval and keep away from each other by chance; at most PROBER_AT_ONCE run at a time and
- * PROBER_A_SECOND begin in a second, so that with very many nodes the interval stretches instead. Between the first sign of a change and its
- * confirmation they come five times as often. */
+ * Each check is a connection of its own, so that it shows whether the node takes new ones. Checks
+ * begin spread over an interval and keep away from each other by chance; at most PROBER_AT_ONCE
+ * run at a time and PROBER_A_SECOND begin in a second, so that with very many nodes the interval
+ * stretches instead. Between the first sign of a change and its confirmation they come five times
+ * as often. */
 #ifndef UPSTREAM_PROBER_H
 #define UPSTREAM_PROBER_H
 
