@@ -7,6 +7,7 @@
 #include "api/etag.h"
 #include "api/handlers.h"
 #include "api/new_password.h"
+#include "api/owner.h"
 #include "api/resource.h"
 #include "api/takeover.h"
 #include "api/user_reply.h"
@@ -229,6 +230,7 @@ static enum err set_once(struct ctl *c, struct request *r, const struct user *u,
 		return e;
 	user_set_password(&w, u->id, STR_NONE, str_c(phc), NULL);
 	one_time_end_all(&w, u->id);
+	owner_gets_password(c, r, &w, u->email);
 	return commit(c, r, &w, f);
 }
 

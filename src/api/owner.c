@@ -30,3 +30,11 @@ void owner_sets_password(struct ctl *c, struct request *r, struct write *w, stru
 {
 	tell(c, r, w, email, true);
 }
+
+void owner_gets_password(struct ctl *c, struct request *r, struct write *w, struct str email)
+{
+	struct str fold;
+
+	if (email_fold(email, &r->arena, &fold) == OK)
+		throttle_pardon(c->throttle, w, fold);
+}

@@ -16,4 +16,8 @@ void owner_signs_in(struct ctl *c, struct request *r, struct write *w, struct st
  * it be asked for, is sent at once. */
 void owner_sets_password(struct ctl *c, struct request *r, struct write *w, struct str email);
 
+/* An administrator sets the password, for somebody who can't come in: strangers elsewhere slow nobody down
+ * for what they have tried so far. */
+void owner_gets_password(struct ctl *c, struct request *r, struct write *w, struct str email);
+
 #endif

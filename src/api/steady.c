@@ -1,5 +1,6 @@
 #include "api/steady.h"
 
+#include "api/shed.h"
 #include "base/clock.h"
 
 struct held {
@@ -17,9 +18,12 @@ static void time_cb(struct loop_timer *t)
 
 struct step steady_reply(struct request *r)
 {
-	int64_t wait = r->not_before - clock_mono();
+	int64_t now = clock_mono(), wait;
 	struct held *h;
 
+	if (r->reply.err == E_RATE_LIMITED && r->not_before == 0)
+		r->not_before = now + SHED_DELAY;
+	wait = r->not_before - now;
 	if (wait <= 0)
 		return request_reply(r);
 	h = arena_alloc(&r->arena, sizeof *h);

@@ -224,6 +224,11 @@ static struct id pair_key(const struct throttle *t, enum throttle_rule rule,
 	return key_of(t, rules[rule].name, &who->from, who->account);
 }
 
+static struct id all_key(const struct throttle *t, enum throttle_rule rule, struct str account)
+{
+	return key_of(t, rules[rule].name, NULL, account);
+}
+
 static struct id account_key(const struct throttle *t, const struct throttle_who *who)
 {
 	return key_of(t, "account", NULL, who->account);
@@ -237,7 +242,7 @@ static struct id network_key(const struct throttle *t, const struct throttle_who
 static void make_keys(struct throttle_try *y)
 {
 	y->pair = pair_key(y->t, y->rule, &y->who);
-	y->all = key_of(y->t, rules[y->rule].name, NULL, y->who.account);
+	y->all = all_key(y->t, y->rule, y->who.account);
 	y->account = account_key(y->t, &y->who);
 	y->network = network_key(y->t, &y->who);
 }
@@ -418,9 +423,11 @@ enum err throttle_wrong(struct throttle *t, enum throttle_rule rule, const struc
 
 /* ---- owners --------------------------------------------------------------------------------- */
 
+/* Where an account's owner proves itself. */
+static const enum throttle_rule own[] = { THROTTLE_SIGNIN, THROTTLE_MFA };
+
 void throttle_welcome(struct throttle *t, struct write *w, const struct throttle_who *who)
 {
-	static const enum throttle_rule own[] = { THROTTLE_SIGNIN, THROTTLE_MFA };
 	struct id account, network;
 
 	if (t == NULL)
@@ -444,6 +451,15 @@ void throttle_estrange(struct throttle *t, struct write *w, const struct throttl
 	account = account_key(t, who);
 	network = network_key(t, who);
 	known_network_forget(w, &account, &network);
+}
+
+void throttle_pardon(struct throttle *t, struct write *w, struct str account)
+{
+	for (size_t i = 0; t != NULL && i < sizeof own / sizeof *own; i++) {
+		struct id all = all_key(t, own[i], account);
+
+		tries_forget(w, &all);
+	}
 }
 
 void throttle_trim(struct throttle *t, int64_t now)

@@ -103,6 +103,8 @@ void throttle_welcome(struct throttle *t, struct write *w, const struct throttle
 /* Adds to the write: the password is a new one. Networks where the old one was good are known no
  * longer, but for this one. */
 void throttle_estrange(struct throttle *t, struct write *w, const struct throttle_who *who);
+/* Adds to the write: what strangers together have tried on the account counts no more. */
+void throttle_pardon(struct throttle *t, struct write *w, struct str account);
 /* Deletes what is worth nothing any more; cheap. */
 void throttle_trim(struct throttle *t, int64_t now);
 
