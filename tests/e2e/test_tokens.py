@@ -26,14 +26,23 @@ def forgeries(door):
     public = door.gw.call("GET", "/.well-known/jwks.json").json()["keys"][0]
     mine = jwk.JWK.generate(kty="EC", crv="P-256")
     pem = jwk.JWK(**public).export_to_pem()
-    yield "alg none", joined({**head, "alg": "none"}, claims, b"")
-    yield "alg none, old signature", joined({**head, "alg": "none"}, claims, sig)
+    for none in ("none", "None", "NONE", "nOnE", "none ", "", "null", None, 0, ["none"]):
+        yield f"alg {none!r}", joined({**head, "alg": none}, claims, b"")
+        yield f"alg {none!r}, old signature", joined({**head, "alg": none}, claims, sig)
+    yield "no alg", joined({k: v for k, v in head.items() if k != "alg"}, claims, sig)
+    for alg in ("es256", "ES384", "RS256", "EdDSA"):
+        yield f"alg {alg}", joined({**head, "alg": alg}, claims, sig)
     for secret in (pem, json.dumps(public).encode(), public["x"].encode()):
         t = joined({**head, "alg": "HS256"}, claims, b"")[:-1]
         yield "HS256 with the public key", f"{t}.{b64u(hmac.new(secret, t.encode(), hashlib.sha256).digest())}"
     yield "another key, our kid", signed(mine, head, claims)
     yield "another key, its own kid", signed(mine, {**head, "kid": mine.thumbprint()}, claims)
     yield "key in the header", signed(mine, {**head, "jwk": mine.export_public(as_dict=True)}, claims)
+    for name in ("jku", "x5u", "x5c", "jwk", "crit", "b64"):
+        yield f"{name} in the header", joined({**head, name: "https://evil.test/keys"}, claims, sig)
+    yield "address of keys, signed", signed(mine, {**head, "jku": "https://evil.test/keys", "kid": mine.thumbprint()}, claims)
+    yield "an ID token", signed(mine, {**head, "typ": "JWT"}, {**claims, "nonce": "n"})
+    yield "a refresh token", door.refresh_token
     yield "no kid", signed(mine, {"alg": "ES256", "typ": "at+jwt"}, claims)
     yield "claims changed", joined(head, {**claims, "exp": claims["exp"] + 1}, sig)
     yield "subject changed", joined(head, {**claims, "sub": str(uuid.uuid4())}, sig)
@@ -43,6 +52,20 @@ def forgeries(door):
     yield "signature in DER", joined(head, claims, b"\x30\x44\x02\x20" + sig[:32] + b"\x02\x20" + sig[32:])
     yield "signature longer", joined(head, claims, sig + b"\0")
     h, c, s = door.good.split(".")
+    twice = json.dumps(claims)[:-1] + f',"sub":"{claims["sub"]}"}}'
+    yield "a claim twice", f"{h}.{b64u(twice.encode())}.{s}"
+    twice = json.dumps(head)[:-1] + ',"alg":"ES256"}'
+    yield "a header twice", f"{b64u(twice.encode())}.{c}.{s}"
+    order = int("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", 16)
+    r_, s_ = int.from_bytes(sig[:32], "big"), int.from_bytes(sig[32:], "big")
+    for name, a, b in (("r zero", 0, s_), ("s zero", r_, 0), ("r the order", order, s_), ("s the order", r_, order),
+                       ("r past the order", 2 ** 256 - 1, s_), ("s past the order", r_, 2 ** 256 - 1)):
+        yield name, joined(head, claims, a.to_bytes(32, "big") + b.to_bytes(32, "big"))
+    # the last character has bits that mean nothing: they must be zero
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    last = alphabet.index(s[-1])
+    for bits in range(1, 16):
+        yield f"bits that mean nothing: {bits}", f"{h}.{c}.{s[:-1]}{alphabet[last ^ bits]}"
     yield "padding", f"{h}.{c}.{s}=="
     yield "garbage behind", f"{door.good}.x"
     yield "standard alphabet", f"{h}.{c}+.{s}"
@@ -51,6 +74,17 @@ def forgeries(door):
     yield "blank within", f"{h}. {c}.{s}"
     yield "not UTF-8", f"{b64u(bytes([255, 254]))}.{c}.{s}"
     yield "huge", "A" * 20000
+    yield "huge signature", f"{h}.{c}.{'A' * 10000}"
+    yield "huge claims", f"{h}.{'A' * 10000}.{s}"
+
+
+def test_a_megabyte_of_token(door):
+    """Refused before it is read, and the gateway goes on."""
+    for text in ("A" * (1 << 20), "A." * (1 << 19), door.good + "A" * (1 << 20)):
+        head = f"GET /v1/me HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {text}\r\n\r\n"
+        answer = door.gw.replicas[0].raw(head.encode())
+        assert answer.split(b"\r\n")[0].split()[1] == b"431", answer[:200]
+    assert door.me(f"Bearer {door.good}").status_code == 200
 
 
 def test_forgeries(door):
@@ -58,7 +92,7 @@ def test_forgeries(door):
     for name, token in forgeries(door):
         for _ in range(2):  # the second time from what was remembered
             r = door.me(f"Bearer {token}")
-            assert r.status_code in (401, 431) if name == "huge" else r.status_code == 401, f"{name}: {r.text}"
+            assert r.status_code in (401, 431) if name.startswith("huge") else r.status_code == 401, f"{name}: {r.text}"
             if r.status_code == 401:
                 assert_refused(r)
     assert door.me(f"Bearer {door.good}").status_code == 200

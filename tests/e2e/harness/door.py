@@ -33,7 +33,8 @@ def signed(key, head, claims):
 class Door:
     def __init__(self, gw):
         self.gw = gw
-        self.good = gw.signin()["access_token"]
+        tokens = gw.signin()
+        self.good, self.refresh_token = tokens["access_token"], tokens["refresh_token"]
 
     def me(self, authorization=None, **kw):
         headers = {"authorization": authorization} if authorization is not None else {}
