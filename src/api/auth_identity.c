@@ -14,6 +14,7 @@
 #include "api/user_reply.h"
 #include "authn/oidc.h"
 #include "base/clock.h"
+#include "base/config.h"
 #include "iam/email.h"
 #include "iam/identity.h"
 #include "iam/principal.h"
@@ -151,6 +152,20 @@ const struct body_field body_identity_create[] = {
 	{ NULL },
 };
 
+/* The OpenID provider, or one of the issuers whose tokens are believed; the former when none is named. */
+static bool issuer_known(const struct ctl *c, struct str named, struct str *issuer)
+{
+	const struct config_issuers *others = &c->config->issuers;
+
+	if (named.p == NULL || (issuer->p != NULL && str_eq(named, *issuer)))
+		return issuer->p != NULL;
+	*issuer = named;
+	for (size_t i = 0; i < others->n; i++)
+		if (str_eqc(named, others->v[i].issuer))
+			return true;
+	return false;
+}
+
 /* Whoever is that subject can act as the user from then on. */
 static enum err create_once(struct ctl *c, struct request *r, const struct user_identity *i,
     struct fail *f)
@@ -179,8 +194,9 @@ enum err op_identity_create(struct ctl *c, struct request *r, struct fail *f)
 		e = body_read(r, body_identity_create, &b, sizeof b, f);
 	if (e != OK)
 		return e;
-	if (i.issuer.p == NULL || (b.issuer.set && !str_eq(b.issuer.v, i.issuer)))
-		return body_invalid(f, "issuer", "is not the OpenID provider that is configured here");
+	if (!issuer_known(c, b.issuer.v, &i.issuer))
+		return body_invalid(f, "issuer", "is neither the OpenID provider nor one of the issuers that are "
+		    "configured here");
 	i.user = u.id;
 	i.subject = b.subject.v;
 	i.email = b.email.v;

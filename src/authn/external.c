@@ -5,6 +5,8 @@
  * What is remembered of a token holds as long as the issuer's keys are the same. Who its subject is here
  * is remembered apart, with the other proofs, which go when a credential does. Keys that are not known yet
  * are waited for, where provider.h finds a fetch worth it; without any key nothing is accepted. */
+#include <stdatomic.h>
+
 #include "authn/authn.h"
 #include "authn/issuer.h"
 #include "authn/machine.h"
@@ -16,7 +18,10 @@
 #include "crypto/digest.h"
 #include "crypto/jws.h"
 #include "crypto/jwt.h"
+#include "iam/identity.h"
+#include "iam/mfa.h"
 #include "iam/principal.h"
+#include "iam/user.h"
 
 #define TOKEN_MAX 8192
 
@@ -31,6 +36,7 @@ struct external {
 	struct provider_wait wait;
 	struct loop_msg msg;
 	bool waited;
+	bool verified_only; /* as the configuration said when it was asked */
 };
 
 /* ---- whose it is ----------------------------------------------------------------------------- */
@@ -74,9 +80,56 @@ static bool presented(struct attempt *t, enum auth_scheme scheme)
 
 /* ---- who its subject is ---------------------------------------------------------------------- */
 
+/* There is no second factor in a token: who has one here cannot use it. */
+static enum err admit(struct store *s, struct id user, bool verified_only, struct arena *a)
+{
+	struct user u;
+	struct mfa mfa;
+	enum err e = user_by_id(s, STORE_LINEAR, user, a, &u, NULL);
+
+	if (e == OK)
+		e = mfa_read(s, user, a, &mfa, NULL);
+	if (e == E_NOT_FOUND || (e == OK && (mfa.confirmed || (verified_only && user_awaits_link(&u)))))
+		return E_UNAUTHENTICATED;
+	return e;
+}
+
+/* E_NOT_FOUND: it is nobody's. */
+static enum err ask_user(struct store *s, struct machine *m, int64_t now, struct arena *a)
+{
+	const struct external *x = (const struct external *)m;
+	struct user_identity i;
+	enum err e = identity_find(s, m->subjects[0], m->subjects[1], a, &i, NULL);
+
+	if (e == OK)
+		e = admit(s, i.user, x->verified_only, a);
+	if (e != OK)
+		return e;
+	identity_note_use(s, &i, now);
+	m->user = true;
+	m->proof = (struct credential_proof){ .credential = i.id, .service_account = i.user };
+	return OK;
+}
+
+/* The service account that lists the subject, or the user whose identity it is; not both, for it must
+ * not be a matter of order who somebody is. */
 static enum err ask(struct store *s, struct machine *m, int64_t now)
 {
-	return credential_check_external(s, m->subjects[0], m->subjects[1], now, &m->proof, NULL);
+	struct credential_proof account;
+	enum err e = credential_check_external(s, m->subjects[0], m->subjects[1], now, &account, NULL), u;
+	struct arena a;
+
+	if (e != OK && e != E_UNAUTHENTICATED)
+		return e;
+	arena_init(&a, 1 << 20);
+	u = ask_user(s, m, now, &a);
+	arena_release(&a);
+	if (e != OK)
+		return u == E_NOT_FOUND ? E_UNAUTHENTICATED : u;
+	if (u != E_NOT_FOUND)
+		return u == OK ? E_UNAUTHENTICATED : u;
+	m->proof = account;
+	return OK;
 }
 
 /* Issuer and subject in one hash, so that no other pair has the same. */
@@ -95,6 +148,7 @@ static enum err hash_subject(struct attempt *t, struct str issuer, struct str su
 /* Subject and scopes lie in the request's arena. */
 static enum err prove(struct attempt *t, struct external *x, int64_t until)
 {
+	const struct authn_config *c = authn_config(t->a);
 	struct machine *m = &x->m;
 
 	m->subjects[0] = x->issuer->issuer;
@@ -103,6 +157,8 @@ static enum err prove(struct attempt *t, struct external *x, int64_t until)
 	m->amr = JWT_AMR_FEDERATED;
 	m->until = until;
 	m->ask = ask;
+	x->verified_only = c->verified_only != NULL &&
+	    atomic_load_explicit(c->verified_only, memory_order_relaxed);
 	t->scopes = x->claims.scopes;
 	if (hash_subject(t, m->subjects[0], m->subjects[1], m->key.hash) != OK)
 		return E_NOMEM;

@@ -30,7 +30,8 @@ static enum err ask_finish(struct attempt *t, enum err e)
 		.auth_time = m->now, .expires_at = m->proof.expires_at };
 	if (m->proof.expires_at != 0 && m->proof.expires_at < until)
 		until = m->proof.expires_at;
-	proof_cache_add(authn_proofs(t->a), &m->key, &t->who, until, m->generation);
+	if (!m->user)
+		proof_cache_add(authn_proofs(t->a), &m->key, &t->who, until, m->generation);
 	limit(t, m);
 	return OK;
 }

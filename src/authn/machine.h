@@ -1,4 +1,4 @@
-/* How service accounts prove themselves, whatever the class: look whether this worker knows the
+/* How service accounts prove themselves, whatever the class (and users by tokens of other issuers): look whether this worker knows the
  * proof, else ask the store on the control lane and remember. Worker thread, but for `ask`. */
 #ifndef AUTHN_MACHINE_H
 #define AUTHN_MACHINE_H
@@ -16,6 +16,7 @@ struct machine {
 	size_t nsubjects;
 	int64_t until; /* of a token: the proof is good no longer than it; 0: no bound */
 	struct credential_proof proof;
+	bool user; /* the proof is a user's: it is looked up each time, for its second factor may change */
 	uint64_t generation;
 	int64_t now;
 };

@@ -100,6 +100,7 @@ void identity_insert(struct write *w, const struct user_identity *i, struct str 
 	    SV_ID(&i->id), SV_TEXT(i->issuer), SV_TEXT(i->subject), sv_text_or_null(i->email),
 	    sv_int_or_null(i->last_used_at), SV_INT(w->now), SV_ID(&i->user), SV_TEXT(i->issuer),
 	    SV_TEXT(i->subject));
+	write_change_id(w, CHANGE_CREDENTIAL, &i->id);
 }
 
 void identity_use(struct write *w, struct id id, struct id user, struct str email)
@@ -107,6 +108,16 @@ void identity_use(struct write *w, struct id id, struct id user, struct str emai
 	WRITE1(w, E_INVALID_CREDENTIALS, "UPDATE identity SET last_used_at = ?, email = coalesce(?, email)"
 	    " WHERE id = ? AND principal = ?",
 	    SV_INT(w->now), sv_text_or_null(email), SV_ID(&id), SV_ID(&user));
+}
+
+void identity_note_use(struct store *s, const struct user_identity *i, int64_t now)
+{
+	const struct store_stmt note = STMT("UPDATE identity SET last_used_at = ? WHERE id = ?",
+	    SV_INT(now), SV_ID(&i->id));
+
+	if (i->last_used_at + IDENTITY_USE_NOTED_US <= now)
+		(void)store_write(s, &(struct store_batch){ .op_id = id_new(now), .stmts = &note, .n = 1 },
+		    NULL, NULL);
 }
 
 static void handoff_end_all(struct write *w, struct id user)
@@ -123,6 +134,7 @@ void identity_delete(struct write *w, const struct user_identity *i, struct str 
 	    SV_ID(&i->user), SV_ID(&i->id), sv_text_or_null(issuer));
 	WRITE1(w, E_NOT_FOUND, "DELETE FROM identity WHERE id = ? AND principal = ?",
 	    SV_ID(&i->id), SV_ID(&i->user));
+	write_change_id(w, CHANGE_CREDENTIAL, &i->id);
 	session_end_all(w, i->user, keep, SESSION_UNLINKED);
 	mfa_challenge_end_all(w, i->user);
 	handoff_end_all(w, i->user);
@@ -130,12 +142,19 @@ void identity_delete(struct write *w, const struct user_identity *i, struct str 
 
 void identity_drop_unproven(struct write *w, struct id user)
 {
+	WRITE(w, "INSERT INTO change (kind, key, at) SELECT 'credential', id, ? FROM identity"
+	    " WHERE principal IN (SELECT id FROM user WHERE id = ? AND email_verified_at IS NULL)",
+	    SV_INT(w->now), SV_ID(&user));
+	w->changes = true;
 	WRITE(w, "DELETE FROM identity WHERE principal IN"
 	    " (SELECT id FROM user WHERE id = ? AND email_verified_at IS NULL)", SV_ID(&user));
 }
 
 void identity_delete_all(struct write *w, struct id user)
 {
+	WRITE(w, "INSERT INTO change (kind, key, at) SELECT 'credential', id, ? FROM identity"
+	    " WHERE principal = ?", SV_INT(w->now), SV_ID(&user));
+	w->changes = true;
 	WRITE(w, "DELETE FROM identity WHERE principal = ?", SV_ID(&user));
 	handoff_end_all(w, user);
 }

@@ -1,7 +1,7 @@
 /* Who a user is at OpenID providers: the table `identity`. An identity is (issuer, subject), never an
  * address. It belongs to one user, and the last way in of a user is never removed: held by guards in the
- * batch, whoever else writes at the same time. No cache holds any of this: no change rows. Blocking where a
- * store is given: control lane. */
+ * batch, whoever else writes at the same time. What proves a user by a token of another issuer hangs on it:
+ * changes tell so (CHANGE_CREDENTIAL). Blocking where a store is given: control lane. */
 #ifndef IAM_IDENTITY_H
 #define IAM_IDENTITY_H
 
@@ -43,6 +43,9 @@ void identity_insert(struct write *w, const struct user_identity *i, struct str 
 /* It was used to sign in. Guard E_INVALID_CREDENTIALS: it is still the user's. email: as the provider says
  * now; .p NULL: what was stays. */
 void identity_use(struct write *w, struct id id, struct id user, struct str email);
+/* The same by a token, at most once an hour; a failure is of no consequence. */
+#define IDENTITY_USE_NOTED_US (INT64_C(3600) * 1000000)
+void identity_note_use(struct store *s, const struct user_identity *i, int64_t now);
 /* Takes it away, ends all sessions of the user but `keep` (NULL: all) and every sign-in under way. Guard
  * E_LAST_WAY_IN: the user has a password or another identity of `issuer`, the provider that is asked
  * now (.p NULL: there is none). */

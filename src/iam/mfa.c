@@ -100,6 +100,8 @@ enum err mfa_confirm(struct write *w, const struct seal *seal, const struct mfa 
 	WRITE1(w, E_MFA_INVALID, "UPDATE mfa_totp SET secret = pending, pending = NULL,"
 	    " confirmed_at = ?, last_step = ?, tries = 0 WHERE principal = ? AND pending = ?",
 	    SV_INT(w->now), SV_INT(step), SV_ID(&m->user), SV_BLOB(m->pending_sealed));
+	/* who was let in without a second factor, request by request, is asked again */
+	write_change_id(w, CHANGE_PRINCIPAL, &m->user);
 	return OK;
 }
 

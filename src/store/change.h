@@ -25,7 +25,7 @@ enum change_kind {
 	CHANGE_TENANT = 4,    /* key: tenant id text */
 	CHANGE_KEY = 5,       /* signing keys; key empty */
 	CHANGE_ROUTING = 6,   /* key empty */
-	CHANGE_CREDENTIAL = 7 /* credential of a service account; key: 16-byte id */
+	CHANGE_CREDENTIAL = 7 /* of a service account, or an identity of a user; key: 16-byte id */
 };
 
 struct change {

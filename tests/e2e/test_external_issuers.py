@@ -340,3 +340,77 @@ def test_an_account_is_revoked_on_both_replicas(gateway, nats, tmp_path):
     gw.admin("DELETE", f"/admin/service-accounts/{house.robot}/credentials/{c['id']}", house.good)
     assert house.status(token, 0) == 401
     wait_for(gw, lambda: house.status(token, 1) == 401, 1.0, "the other replica to refuse")
+
+
+# ---- users ---------------------------------------------------------------------------------------
+
+def linked(house, email, subject):
+    """A user whose identity at the issuer is that subject."""
+    user = house.gw.admin("POST", "/admin/users", house.good, {"email": email, "password": "plenty of salt in the sea"})
+    i = house.gw.admin("POST", f"/admin/users/{user['id']}/identities", house.good,
+                       {"issuer": house.issuer.name, "subject": subject})
+    return user["id"], i
+
+
+def test_a_token_proves_the_user_whose_identity_it_is(house):
+    gw, issuer = house.gw, house.issuer
+    token = issuer.token("ada-7")
+    assert_refused(house.me(f"Bearer {token}"))
+    ada, i = linked(house, "ada@example.test", "ada-7")
+    for _ in range(2):
+        r = house.me(f"Bearer {token}")
+        assert r.status_code == 200 and r.json()["id"] == ada and r.json()["kind"] == "user", r.text
+        assert r.json()["auth"]["method"] == "external_jwt"
+    # an address means nothing, nor does the same subject elsewhere
+    assert_refused(house.me(f"Bearer {issuer.token('ada@example.test', email='ada@example.test')}"))
+    # what needs a sign-in of its own is not for a token
+    r = gw.call("POST", "/v1/auth/mfa/totp/enroll", token=token, json={})
+    assert r.status_code in (200, 403)
+    gw.admin("PATCH", f"/admin/users/{ada}", house.good, {"disabled": True})
+    assert_refused(house.me(f"Bearer {token}"))
+    gw.admin("PATCH", f"/admin/users/{ada}", house.good, {"disabled": False})
+    assert house.status(token) == 200
+    gw.admin("DELETE", f"/admin/users/{ada}/identities/{i['id']}", house.good)
+    assert_refused(house.me(f"Bearer {token}"))
+    # the subject moves on to somebody else, at once
+    bo, _ = linked(house, "bo@example.test", "ada-7")
+    assert house.me(f"Bearer {token}").json()["id"] == bo
+    gw.admin("DELETE", f"/admin/users/{bo}", house.good)
+    assert_refused(house.me(f"Bearer {token}"))
+
+
+def test_who_is_two_is_nobody(house):
+    """The subject of a service account and of a user at the same time."""
+    linked(house, "ada@example.test", "robot")
+    assert_refused(house.me(f"Bearer {house.issuer.token()}"))
+
+
+def test_a_second_factor_is_not_skipped(house):
+    import base64
+    import struct
+    import hashlib
+    import hmac
+    gw = house.gw
+    linked(house, "ada@example.test", "ada-7")
+    token = house.issuer.token("ada-7")
+    assert house.status(token) == 200
+    ada = gw.signin("ada@example.test", "plenty of salt in the sea")["access_token"]
+    secret = gw.call("POST", "/v1/auth/mfa/totp/enroll", token=ada, json={}).json()["secret"]
+    assert house.status(token) == 200  # not confirmed yet
+
+    def code():
+        key = base64.b32decode(secret + "=" * (-len(secret) % 8))
+        mac = hmac.new(key, struct.pack(">Q", int(time.time()) // 30), hashlib.sha1).digest()
+        at = mac[-1] & 15
+        return f"{(struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 10 ** 6:06d}"
+    r = gw.call("POST", "/v1/auth/mfa/totp/confirm", token=ada, json={"code": code()})
+    assert r.status_code == 200, r.text
+    assert_refused(house.me(f"Bearer {token}"))  # also the one that was let in before
+    assert_refused(house.me(f"Bearer {house.issuer.token('ada-7')}"))
+
+
+def test_identities_are_of_issuers_that_are_known(house):
+    user = house.gw.admin("POST", "/admin/users", house.good, {"email": "ada@example.test"})
+    for body in ({"issuer": "https://nobody.test", "subject": "x"}, {"subject": "x"}):
+        r = house.gw.call("POST", f"/admin/users/{user['id']}/identities", token=house.good, listener="admin", json=body)
+        assert r.status_code == 400 and r.json()["details"]["field"] == "issuer", r.text
