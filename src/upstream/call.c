@@ -11,6 +11,7 @@
 #include "upstream/state.h"
 
 #define FAR (INT64_MAX / 4)
+#define SILENCE_GAP 1000000    /* microseconds without a call that end an endpoint's silence */
 #define RECYCLED_MAX 4096      /* calls kept for reuse */
 #define RECYCLED_BODY 65536    /* larger buffers are not kept with them */
 
@@ -160,6 +161,7 @@ static void clear_answer(struct upstream_call *call)
 	call->frame = (struct grpc_frame){ 0 };
 	call->grpc_status = -1;
 	call->head_seen = call->end_seen = call->reached = call->reused = call->answering = false;
+	call->too_large = call->out_of_time = false;
 	call->sent = 0;
 	call->stream = -1;
 }
@@ -197,10 +199,26 @@ void call_try(struct upstream_call *call, const struct endpoint *avoid)
 	endpoint_start(ep, call);
 }
 
+/* The node says something. */
+static void heard(struct upstream_call *call)
+{
+	struct endpoint *ep = call->ep;
+
+	ep->silent_since = ep->outstanding > 1 ? loop_now(call->u->loop) : 0;
+}
+
+/* Its silence begins, unless it goes on: silent is who is asked all the time. */
+static void asked(struct endpoint *ep, int64_t now)
+{
+	if (ep->silent_since == 0 || (ep->outstanding == 1 && now - ep->left > SILENCE_GAP))
+		ep->silent_since = now;
+}
+
 void call_sent(struct upstream_call *call, void *conn)
 {
 	call->state = CALL_SENT;
 	call->conn = conn;
+	asked(call->ep, loop_now(call->u->loop));
 	due_in(call, call->u->config.first_byte_timeout_us);
 }
 
@@ -209,6 +227,7 @@ void call_answering(struct upstream_call *call)
 	if (call->answering)
 		return;
 	call->answering = true;
+	heard(call);
 	due_in(call, call->source != NULL ? call->u->config.total_timeout_us : FAR);
 }
 
@@ -264,7 +283,7 @@ static enum err stream(struct upstream_call *call)
 	return call->cancelled ? E_CLIENT_GONE : OK;
 }
 
-enum err call_data(struct upstream_call *call, struct str data)
+static enum err take_data(struct upstream_call *call, struct str data)
 {
 	enum err e = OK;
 
@@ -278,6 +297,14 @@ enum err call_data(struct upstream_call *call, struct str data)
 		return e;
 	due_in(call, call->u->config.total_timeout_us);
 	return flow_give(call->sink, data);
+}
+
+enum err call_data(struct upstream_call *call, struct str data)
+{
+	enum err e = take_data(call, data);
+
+	call->too_large |= e == E_LIMIT;
+	return e;
 }
 
 /* The source has more, has ended, or has failed. */
@@ -301,18 +328,33 @@ static void source_cb(struct flow *f, void *arg)
 
 /* ---- the end of a try -------------------------------------------------------------------------- */
 
+/* Whether a time limit that has passed says something about the node: our own does; a caller's shorter one
+ * only when the node has been silent to everybody for as long as ours. Else a few callers in a hurry could
+ * open the circuit for all. */
+static bool node_too_slow(const struct upstream_call *call)
+{
+	const struct upstream_config *c = &call->u->config;
+	int64_t limit = c->first_byte_timeout_us < c->total_timeout_us ? c->first_byte_timeout_us :
+	    c->total_timeout_us;
+	int64_t now = loop_now(call->u->loop), silent = call->ep->silent_since;
+
+	return now - call->began >= limit || (silent != 0 && now - silent >= limit);
+}
+
 /* A kept connection that turns out to be closed says nothing: nodes restart, and end idle ones. */
 static enum breaker_result verdict(const struct upstream_call *call, enum err e)
 {
-	if (e == E_UPSTREAM_FAILED && call->reused && !call->answering)
-		return BREAKER_NOTHING;
 	switch (e) {
 	case OK:
 		return BREAKER_OK;
 	case E_UPSTREAM_FAILED:
+		return call->reused && !call->answering ? BREAKER_NOTHING : BREAKER_FAILED;
 	case E_UPSTREAM_TIMEOUT:
+		return !call->out_of_time || node_too_slow(call) ? BREAKER_FAILED : BREAKER_NOTHING;
 	case E_BAD_UPSTREAM:
 		return BREAKER_FAILED;
+	case E_LIMIT: /* a good answer, but more than the caller can be given */
+		return BREAKER_OK;
 	default:
 		return BREAKER_NOTHING;
 	}
@@ -322,6 +364,7 @@ static enum outcome outcome_of(const struct upstream_call *call, enum err e)
 {
 	switch (e) {
 	case OK:
+	case E_LIMIT:
 		return call->resp.status >= 500 ? OUTCOME_NODE_ERROR : OUTCOME_OK;
 	case E_UPSTREAM_TIMEOUT:
 		return OUTCOME_TIMEOUT;
@@ -347,6 +390,7 @@ static void close_try(struct upstream_call *call, enum breaker_result result, en
 	int64_t now = loop_now(call->u->loop);
 
 	ep->outstanding--;
+	ep->left = now;
 	if (breaker_end(&ep->node->breaker, &ep->share, call->probe, result, now) &&
 	    !(call->probe && result == BREAKER_FAILED)) /* which only stays open */
 		log_info("the circuit of a node has changed", LOG_S("node", ep->url),
@@ -405,6 +449,8 @@ void call_failed(struct upstream_call *call, enum err e)
 
 	if (call->cancelled)
 		e = E_CLIENT_GONE;
+	else if (e == E_BAD_UPSTREAM && call->too_large)
+		e = E_LIMIT;
 	close_try(call, verdict(call, e), outcome_of(call, e));
 	if (may_retry(call, e)) {
 		call->result.reached |= call->reached;
@@ -441,6 +487,7 @@ void call_end(struct upstream_call *call)
 		call_failed(call, e);
 		return;
 	}
+	heard(call);
 	close_try(call, BREAKER_OK, outcome_of(call, OK));
 	show_head(call);
 	r->body = buf_str(&call->in);
@@ -456,6 +503,7 @@ static void timer_cb(struct loop_timer *t)
 		endpoint_unwait(call->ep, call);
 	else
 		call->ep->carrier->drop(call);
+	call->out_of_time = true;
 	call_failed(call, E_UPSTREAM_TIMEOUT);
 }
 

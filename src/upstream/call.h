@@ -54,6 +54,8 @@ struct upstream_call {
 	bool probe, reached, head_seen;
 	bool reused;            /* the connection has carried others before */
 	bool answering;         /* a byte of an answer came */
+	bool too_large;         /* the answer is more than max_response */
+	bool out_of_time;       /* its own timer has ended the try */
 	bool end_seen;          /* HTTP/2: END_STREAM */
 	bool streaming;         /* the callback was called, the rest goes to the sink */
 	bool calling, cancelled; /* in that callback; in which it was cancelled */

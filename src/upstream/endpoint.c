@@ -3,6 +3,7 @@
 #include "base/heap.h"
 #include "upstream/call.h"
 #include "upstream/dial.h"
+#include "upstream/fleet.h"
 #include "upstream/state.h"
 
 #define MAX_WAITING 4096 /* calls that wait for a connection */
@@ -60,6 +61,8 @@ static void dialled_cb(void *arg, enum err e, struct wire w)
 	undial(d);
 	if (e == OK)
 		ep->carrier->adopt(ep, w);
+	else if (ep->first == NULL) /* who it was for has left, and can't tell any more */
+		breaker_end(&ep->node->breaker, &ep->share, false, BREAKER_FAILED, loop_now(ep->u->loop));
 	else /* the one that has waited longest bears it, or all when nothing else is there for them */
 		fail_waiting(ep, ep->nconns + ep->ndials == 0 ? ep->waiting : 1, e);
 	endpoint_vacant(ep);

@@ -57,6 +57,8 @@ struct endpoint {
 	unsigned outstanding; /* calls that were given to it and have not ended */
 	int current;          /* smooth weighted round robin */
 	int64_t called;       /* last; loop time */
+	int64_t left;         /* when a call last left it */
+	int64_t silent_since; /* it has been asked again and again, and never answered; 0: it has */
 
 	void *conns, *idle;   /* lists, the carrier's */
 	size_t nconns;

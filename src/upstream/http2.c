@@ -473,13 +473,21 @@ static void http2_adopt(struct endpoint *ep, struct wire w)
 	will_write(c);
 }
 
-/* The stream is reset. A connection that has been silent since the call began may be dead: no other call
- * shall wait for it. */
+/* A connection that has been silent since the call began, or as long as the node, may be dead. */
+static bool is_silent(const struct http2 *c, const struct upstream_call *call)
+{
+	int64_t long_ago = loop_now(call->u->loop) - call->u->config.first_byte_timeout_us;
+	int64_t node = c->ep->silent_since;
+
+	return (c->read_at <= call->began && call->began <= long_ago) ||
+	    (node != 0 && c->read_at <= node && node <= long_ago);
+}
+
+/* The stream is reset; no other call shall wait for a connection that is silent. */
 static void http2_drop(struct upstream_call *call)
 {
 	struct http2 *c = call->conn;
-	bool silent = c->read_at <= call->began &&
-	    loop_now(call->u->loop) - call->began >= call->u->config.first_byte_timeout_us;
+	bool silent = is_silent(c, call);
 
 	detach(c, call);
 	nghttp2_session_set_stream_user_data(c->session, call->stream, NULL);

@@ -52,8 +52,8 @@ struct upstream_request {
 
 struct upstream_response {
 	enum err err;      /* OK, E_SHARD_UNAVAILABLE, E_UPSTREAM_FAILED, E_UPSTREAM_TIMEOUT, E_BAD_UPSTREAM,
-	                    * E_OVERLOADED, E_NOMEM, E_HEADERS_TOO_LARGE, E_BAD_REQUEST (gRPC to a shard of http
-	                    * nodes) */
+	                    * E_LIMIT (the answer is past max_response), E_OVERLOADED, E_NOMEM,
+	                    * E_HEADERS_TOO_LARGE, E_BAD_REQUEST (gRPC to a shard of http nodes) */
 	int status;        /* HTTP status; for grpc that of the HTTP/2 response */
 	int grpc_status;   /* grpc: from the trailers (or trailers-only); 2 (UNKNOWN) when absent */
 	struct str grpc_message; /* percent-decoded */
