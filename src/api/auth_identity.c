@@ -8,6 +8,8 @@
 #include "api/etag.h"
 #include "api/handlers.h"
 #include "api/identity_reply.h"
+#include "api/letters.h"
+#include "api/links.h"
 #include "api/recent.h"
 #include "api/resource.h"
 #include "api/takeover.h"
@@ -68,6 +70,20 @@ static enum err find_of(struct ctl *c, struct request *r, struct id user, struct
 	return identity_by_id(c->store, user, i, &r->arena, row, f);
 }
 
+/* The user is told; the letter leaves at the sender's next look. */
+static enum err remove_and_tell(struct ctl *c, struct request *r, struct write *w,
+    const struct user_identity *i, const struct id *keep, struct fail *f)
+{
+	struct user u;
+	enum err e = user_by_id(c->store, STORE_LINEAR, i->user, &r->arena, &u, f);
+
+	if (e != OK)
+		return e;
+	identity_delete(w, i, issuer_now(c), keep);
+	links_identity_unlinked(c, w, &u);
+	return OK;
+}
+
 /* ---- one's own ------------------------------------------------------------------------------ */
 
 static enum err list_own(struct ctl *c, struct request *r, const struct page *page, void **rows,
@@ -86,9 +102,7 @@ static enum err remove_own(struct ctl *c, struct request *r, struct write *w, co
 {
 	enum err e = need_recent_signin(r, f);
 
-	if (e == OK)
-		identity_delete(w, row, issuer_now(c), r->auth.has_session ? &r->auth.session : NULL);
-	return e;
+	return e == OK ? remove_and_tell(c, r, w, row, r->auth.has_session ? &r->auth.session : NULL, f) : e;
 }
 
 const struct resource own_identity_rows = {
@@ -130,9 +144,7 @@ static enum err remove_theirs(struct ctl *c, struct request *r, struct write *w,
 	const struct user_identity *i = row;
 	enum err e = refuse_takeover(c, r, i->user, w, f);
 
-	if (e == OK)
-		identity_delete(w, i, issuer_now(c), NULL);
-	return e;
+	return e == OK ? remove_and_tell(c, r, w, i, NULL, f) : e;
 }
 
 const struct resource identity_rows = {
@@ -168,7 +180,7 @@ static bool issuer_known(const struct ctl *c, struct str named, struct str *issu
 
 /* Whoever is that subject can act as the user from then on. */
 static enum err create_once(struct ctl *c, struct request *r, const struct user_identity *i,
-    struct fail *f)
+    const struct user *u, struct fail *f)
 {
 	struct write w;
 	enum err e;
@@ -178,6 +190,7 @@ static enum err create_once(struct ctl *c, struct request *r, const struct user_
 	if (e != OK)
 		return e;
 	identity_insert(&w, i, STR_NONE);
+	links_identity_linked(c, &w, u);
 	return resource_create(c, r, &w, i, f);
 }
 
@@ -201,7 +214,8 @@ enum err op_identity_create(struct ctl *c, struct request *r, struct fail *f)
 	i.subject = b.subject.v;
 	i.email = b.email.v;
 	do {
-		e = create_once(c, r, &i, f);
+		e = create_once(c, r, &i, &u, f);
 	} while (etag_again(r, e, &tries, f));
+	letters_poke(c);
 	return e;
 }

@@ -9,6 +9,8 @@
 #include "api/form.h"
 #include "api/handlers.h"
 #include "api/identity_reply.h"
+#include "api/letters.h"
+#include "api/links.h"
 #include "api/recent.h"
 #include "api/return_to.h"
 #include "api/sign_in.h"
@@ -249,13 +251,14 @@ static void add_user(struct write *w, const struct oidc_person *p, struct str fo
 }
 
 /* An account with the address: it is this person's only when both sides have made sure of that. */
-static enum err adopt(struct write *w, const struct oidc_person *p, struct str fold, struct account *out,
-    struct fail *f)
+static enum err adopt(struct ctl *c, struct write *w, const struct oidc_person *p, struct str fold,
+    struct account *out, struct fail *f)
 {
 	if (!p->email_verified || out->user.email_verified_at == 0)
 		return fail_code(f, E_LINK_REQUIRED);
 	out->identity.user = out->user.id;
 	identity_insert(w, &out->identity, fold);
+	links_identity_linked(c, w, &out->user);
 	return OK;
 }
 
@@ -277,7 +280,7 @@ static enum err newcomer(struct ctl *c, struct request *r, struct write *w, cons
 		.subject = p->subject, .email = p->email, .last_used_at = w->now };
 	e = user_by_email(c->store, STORE_LINEAR, fold, &r->arena, &out->user, f);
 	if (e == OK)
-		return adopt(w, p, fold, out, f);
+		return adopt(c, w, p, fold, out, f);
 	if (e != E_NOT_FOUND)
 		return e;
 	fail_clear(f);
@@ -347,8 +350,10 @@ static enum err sign_in_once(struct ctl *c, struct request *r, const struct oidc
 	e = find_account(c, r, &w, p, &a, f);
 	if (e != OK)
 		return e;
-	return s->return_to.p != NULL ? hand_off(c, r, &w, s, &a, f) :
+	e = s->return_to.p != NULL ? hand_off(c, r, &w, s, &a, f) :
 	    sign_in(c, r, &w, &a.user, STR_NONE, AMR, f);
+	letters_poke(c);
+	return e;
 }
 
 /* Somebody may have made the account, or the link, a moment ago: the person's other window. */
@@ -380,13 +385,20 @@ static enum err link_new(struct ctl *c, struct request *r, const struct oidc_sta
     struct user_identity *i, struct fail *f)
 {
 	struct write w;
+	struct user u;
+	enum err e = user_by_id(c->store, STORE_LINEAR, s->user, &r->arena, &u, f);
 
+	if (e != OK)
+		return e;
 	write_init(&w, &r->arena, clock_wall());
 	i->id = id_new(w.now);
 	i->created_at = w.now;
 	session_guard_live(&w, s->session, s->user);
 	identity_insert(&w, i, STR_NONE);
-	return commit(c, r, &w, f);
+	links_identity_linked(c, &w, &u);
+	e = commit(c, r, &w, f);
+	letters_poke(c);
+	return e;
 }
 
 static enum err link_person(struct ctl *c, struct request *r, const struct oidc_state *s,

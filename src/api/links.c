@@ -87,3 +87,13 @@ void links_mfa_removed(struct ctl *c, struct write *w, const struct user *u)
 {
 	tell(c, w, MAIL_MFA_REMOVED, u);
 }
+
+void links_identity_linked(struct ctl *c, struct write *w, const struct user *u)
+{
+	tell(c, w, MAIL_IDENTITY_LINKED, u);
+}
+
+void links_identity_unlinked(struct ctl *c, struct write *w, const struct user *u)
+{
+	tell(c, w, MAIL_IDENTITY_UNLINKED, u);
+}

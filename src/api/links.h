@@ -20,9 +20,11 @@ enum err links_add(struct ctl *c, struct write *w, enum one_time_kind kind, cons
 /* Tells the user, as often and at the same cost, that somebody signed up with its address. */
 enum err links_tell_taken(struct ctl *c, struct write *w, const struct user *u, struct str fold,
     struct fail *f);
-/* Tell the user that its password has been changed, that its second factor is gone; an address without
- * mail is not an error. */
+/* Tell the user that its password has been changed, that its second factor is gone, that an identity at
+ * the OpenID provider signs in as it, or does no longer; an address without mail is not an error. */
 void links_password_changed(struct ctl *c, struct write *w, const struct user *u);
 void links_mfa_removed(struct ctl *c, struct write *w, const struct user *u);
+void links_identity_linked(struct ctl *c, struct write *w, const struct user *u);
+void links_identity_unlinked(struct ctl *c, struct write *w, const struct user *u);
 
 #endif

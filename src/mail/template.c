@@ -22,6 +22,8 @@ static const char *const kinds[MAIL__KINDS] = {
 	[MAIL_PASSWORD_CHANGED] = "password_changed",
 	[MAIL_EMAIL_TAKEN] = "email_taken",
 	[MAIL_MFA_REMOVED] = "mfa_removed",
+	[MAIL_IDENTITY_LINKED] = "identity_linked",
+	[MAIL_IDENTITY_UNLINKED] = "identity_unlinked",
 };
 
 enum value { VALUE_LINK, VALUE_EMAIL, VALUE_NAME, VALUE_MINUTES, VALUE_HOURS, VALUE__COUNT };
@@ -262,7 +264,8 @@ static enum err check_names(const char *dir, struct fail *f)
 			continue;
 		if (!is_kind_file(entry->d_name))
 			e = fail_set(f, E_CONFIG, "mail.templates: %s/%s: there is no such kind of mail; "
-			    "there are verify, reset, password_changed, email_taken, mfa_removed", dir, entry->d_name);
+			    "there are verify, reset, password_changed, email_taken, mfa_removed, "
+			    "identity_linked, identity_unlinked", dir, entry->d_name);
 	}
 	closedir(d);
 	return e;

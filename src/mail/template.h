@@ -23,6 +23,8 @@ enum mail_kind {
 	MAIL_PASSWORD_CHANGED, /* notice */
 	MAIL_EMAIL_TAKEN,      /* to who signs up with an address that has an account */
 	MAIL_MFA_REMOVED,      /* notice */
+	MAIL_IDENTITY_LINKED,  /* notice */
+	MAIL_IDENTITY_UNLINKED, /* notice */
 	MAIL__KINDS
 };
 /* "verify", "reset", ... as in file names, the store and metrics. */

@@ -1,5 +1,7 @@
 """Signing in by an OpenID provider: the real oidc-provider from npm, and a client that behaves like a browser."""
 import concurrent.futures
+import email
+import email.policy
 import re
 import subprocess
 import urllib.parse
@@ -73,9 +75,18 @@ def me(gw, tokens):
     return r.json()
 
 
-def user_with_password(gw, email="ann@example.test"):
+def user_with_password(gw, address="ann@example.test"):
     root = gw.signin()["access_token"]
-    return gw.admin("POST", "/admin/users", root, {"email": email, "password": PASSWORD})
+    return gw.admin("POST", "/admin/users", root, {"email": address, "password": PASSWORD})
+
+
+def letter(gw, subject):
+    """The text of a letter in the spool, or None."""
+    for f in gw.directory.glob("mail/[!.]*.eml"):
+        m = email.message_from_bytes(f.read_bytes(), policy=email.policy.default)
+        if subject in m["subject"]:
+            return m.get_content()
+    return None
 
 
 def test_the_request_is_as_the_specifications_want_it(house):
@@ -230,12 +241,12 @@ def test_accounts_are_linked_by_address_only_when_both_sides_are_verified(house)
     assert code(sign_in(gw, "ann")) == (409, "link_required")
     assert code(sign_in(gw, "eve")) == (403, "email_unverified")
     gw.call("POST", "/v1/auth/forgot", json={"email": "ann@example.test"})
-    mail = until(lambda: next(iter(gw.directory.glob("mail/[!.]*.eml")), None)).read_text()
-    token = re.search(r"token=([\w-]+)", mail.replace("=\n", "").replace("=3D", "=")).group(1)
+    token = re.search(r"token=([\w-]+)", until(lambda: letter(gw, "Reset"))).group(1)
     assert gw.call("POST", "/v1/auth/reset", json={"token": token, "new_password": PASSWORD + "!"}).status_code == 204
     linked = sign_in(gw, "ann")
     assert linked.status_code == 200, linked.text
     assert me(gw, linked.json())["id"] == user["id"]
+    until(lambda: letter(gw, "Another way to sign in"))
     assert code(sign_in(gw, "eve")) == (403, "email_unverified")
 
 
@@ -244,8 +255,7 @@ def test_whoever_proves_an_address_does_not_inherit_a_strangers_identity(house):
     gw = house(auth__signup="open")
     stranger = sign_in(gw, "eve").json()
     gw.call("POST", "/v1/auth/forgot", json={"email": "ann@example.test"})
-    mail = until(lambda: next(iter(gw.directory.glob("mail/[!.]*.eml")), None)).read_text()
-    token = re.search(r"token=([\w-]+)", mail.replace("=\n", "").replace("=3D", "=")).group(1)
+    token = re.search(r"token=([\w-]+)", until(lambda: letter(gw, "Reset"))).group(1)
     assert gw.call("POST", "/v1/auth/reset", json={"token": token, "new_password": PASSWORD}).status_code == 204
     assert gw.call("GET", "/v1/me", token=stranger["access_token"]).status_code == 401
     assert code(sign_in(gw, "eve")) == (409, "link_required")
@@ -295,7 +305,9 @@ def test_linking_and_unlinking(house):
     assert identity["subject"] == "bob" and identity["last_used_at"]
     path = f"/v1/auth/identities/{identity['id']}"
     assert gw.call("DELETE", path, token=gw.signin()["access_token"]).status_code == 404  # not one's own
+    until(lambda: letter(gw, "Another way to sign in"))
     assert gw.call("DELETE", path, token=tokens["access_token"]).status_code == 204
+    until(lambda: letter(gw, "A way to sign in to your account was removed"), 30)
     assert gw.call("GET", "/v1/me", token=by_bob["access_token"]).status_code == 401  # the other sessions end
     assert me(gw, tokens)
     assert gw.call("DELETE", path, token=tokens["access_token"]).status_code == 404
@@ -507,3 +519,22 @@ def test_no_secret_is_written_down(house):
     for place, text in places.items():
         for secret in secrets:
             assert secret not in text, f"{secret} in {place}"
+
+
+def test_with_curl_as_the_documentation_says(house, tmp_path):
+    """Begun by curl and its cookie jar; a browser without the cookie brings the address."""
+    gw = house()
+    b = browser(gw)
+    port = gw.replicas[0].port()
+
+    def curl(*args):
+        p = subprocess.run(["curl", "-s", "--resolve", f"localhost:{port}:127.0.0.1", *args], capture_output=True,
+                           text=True, check=True, timeout=20, cwd=tmp_path)
+        return p.stdout
+    base = f"http://localhost:{port}/v1/auth/oidc/google"
+    begun = curl("-c", "jar", "-X", "POST", f"{base}/start", "-H", "content-type: application/json", "-d", "{}")
+    address = b.sign_in(re.search(r'"authorization_url":"([^"]+)"', begun).group(1), "ann")
+    assert code(b.request("GET", address)) == (400, "oidc_state_invalid")
+    query = urllib.parse.urlsplit(address).query
+    assert '"access_token"' in curl("-b", "jar", f"{base}/callback?{query}")
+    assert "oidc_state_invalid" in curl("-b", "jar", f"{base}/callback?{query}")
