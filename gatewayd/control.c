@@ -419,60 +419,20 @@ static void write_metrics(struct ctl *ctl, struct buf *out)
 	route_table_unref(t);
 }
 
-struct ctl *control_ctl(struct control *c)
+void control_equip(struct control *c, struct worker_config *w)
 {
-	return &c->ctl;
-}
-
-struct obs *control_obs(struct control *c)
-{
-	return c->obs;
-}
-
-struct pool *control_lane(struct control *c)
-{
-	return c->lane;
-}
-
-struct store *control_store(struct control *c)
-{
-	return c->store;
-}
-
-struct seal *control_seal(struct control *c)
-{
-	return c->seal;
-}
-
-struct fleet *control_fleet(struct control *c)
-{
-	return c->nodes.fleet;
-}
-
-const _Atomic bool *control_fresh(const struct control *c)
-{
-	return &c->fresh;
-}
-
-const _Atomic bool *control_draining(const struct control *c)
-{
-	return &c->draining;
-}
-
-const _Atomic bool *control_basic_without_tls(const struct control *c)
-{
-	return &c->basic_without_tls;
-}
-
-const _Atomic bool *control_verified_only(const struct control *c)
-{
-	return &c->verified_only;
-}
-
-const struct issuer *control_issuers(const struct control *c, size_t *n)
-{
-	*n = c->issuers.ntokens;
-	return c->issuers.tokens;
+	w->ctl = &c->ctl;
+	w->obs = c->obs;
+	w->lane = c->lane;
+	w->store = c->store;
+	w->seal = c->seal;
+	w->fleet = c->nodes.fleet;
+	w->issuers = c->issuers.tokens;
+	w->nissuers = c->issuers.ntokens;
+	w->state_fresh = &c->fresh;
+	w->draining = &c->draining;
+	w->basic_without_tls = &c->basic_without_tls;
+	w->verified_only = &c->verified_only;
 }
 
 void control_drain(struct control *c)

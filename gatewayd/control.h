@@ -6,7 +6,6 @@
 #ifndef GATEWAYD_CONTROL_H
 #define GATEWAYD_CONTROL_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -14,14 +13,8 @@
 
 struct config;
 struct control;
-struct ctl;
-struct fleet;
-struct issuer;
-struct obs;
-struct pool;
-struct seal;
-struct store;
 struct worker;
+struct worker_config;
 struct worker_snapshots;
 
 /* Opens the store, brings the schema up (or checks it), loads keys, roles and routes. `check`: changes
@@ -30,20 +23,8 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 /* After the workers have been joined. */
 void control_free(struct control *c);
 
-struct ctl *control_ctl(struct control *c);
-struct obs *control_obs(struct control *c);
-struct pool *control_lane(struct control *c);
-struct store *control_store(struct control *c);
-struct seal *control_seal(struct control *c);
-struct fleet *control_fleet(struct control *c);
-const _Atomic bool *control_fresh(const struct control *c);
-const _Atomic bool *control_draining(const struct control *c);
-/* auth.allow_basic_without_tls, as SIGHUP last set it. */
-const _Atomic bool *control_basic_without_tls(const struct control *c);
-/* auth.signup is verify, likewise. */
-const _Atomic bool *control_verified_only(const struct control *c);
-/* Whose tokens are believed beside our own; as long as c. */
-const struct issuer *control_issuers(const struct control *c, size_t *n);
+/* What a worker stands on: all of it lives as long as c, and so do the flags that SIGHUP changes. */
+void control_equip(struct control *c, struct worker_config *w);
 /* Borrowed, for worker_new on the main thread before the feed starts. */
 void control_snapshots(struct control *c, struct worker_snapshots *s);
 

@@ -87,25 +87,12 @@ static enum err make_worker(struct house *h, size_t i, struct fail *f)
 {
 	struct worker_snapshots s;
 	int fds[LISTENERS];
-	struct worker_config c = {
-		.index = (int)i,
-		.config = h->config,
-		.ctl = control_ctl(h->control),
-		.obs = control_obs(h->control),
-		.lane = control_lane(h->control),
-		.store = control_store(h->control),
-		.seal = control_seal(h->control),
-		.fleet = control_fleet(h->control),
-		.state_fresh = control_fresh(h->control),
-		.draining = control_draining(h->control),
-		.basic_without_tls = control_basic_without_tls(h->control),
-		.verified_only = control_verified_only(h->control),
-	};
+	struct worker_config c = { .index = (int)i, .config = h->config };
 	enum err e = sockets_for(h, i, fds, f);
 
 	if (e != OK)
 		return e;
-	c.issuers = control_issuers(h->control, &c.nissuers);
+	control_equip(h->control, &c);
 	c.http_fd = fds[0];
 	c.grpc_fd = fds[1];
 	c.admin_fd = fds[2];
