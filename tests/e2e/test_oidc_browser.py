@@ -17,6 +17,7 @@ from harness.wait import until
 
 selenium = pytest.importorskip("selenium", reason="python3-selenium is not installed: run `make deps`")
 from selenium import webdriver  # noqa: E402
+from selenium.common.exceptions import WebDriverException  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 
@@ -67,7 +68,10 @@ def chromium(missing, tmp_path):
         for a in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
                   "--ignore-certificate-errors", f"--user-data-dir={tmp_path}/profile{len(made)}"):
             o.add_argument(a)
-        d = webdriver.Chrome(options=o, service=Service(shutil.which("chromedriver"), log_path=os.devnull))
+        try:
+            d = webdriver.Chrome(options=o, service=Service(shutil.which("chromedriver"), log_path=os.devnull))
+        except WebDriverException as e:
+            pytest.skip(f"Chromium does not start on this machine: {e.msg}")
         d.set_page_load_timeout(60)
         d.set_script_timeout(30)
         made.append(d)
