@@ -525,12 +525,6 @@ static size_t hash_queue(const struct config *k)
 	return (size_t)(k->auth_hash_queue < left ? k->auth_hash_queue : left);
 }
 
-static void set_limits(struct control *c, const struct config *k)
-{
-	throttle_configure(c->throttle, k->limits_attempts_per_address, k->limits_attempts_per_account);
-	throttle_set_floor(c->throttle, k->auth_answer_floor);
-}
-
 static enum err new_lane(struct control *c)
 {
 	const struct config *k = c->config;
@@ -540,7 +534,7 @@ static enum err new_lane(struct control *c)
 	if (e == OK)
 		e = throttle_new(c->store, c->seal, &c->throttle);
 	if (e == OK)
-		set_limits(c, k);
+		throttle_configure(c->throttle, k);
 	if (e == OK)
 		e = pool_new(&c->lane, "control", (int)k->control_threads, LANE_QUEUE);
 	return e == OK ? new_obs(c) : e;
@@ -758,7 +752,7 @@ enum err control_reload(struct control *c, struct config *next, struct fail *f)
 	atomic_store(&c->ctl.config, next);
 	atomic_store(&c->basic_without_tls, next->auth_allow_basic_without_tls);
 	atomic_store(&c->verified_only, next->auth_signup == SIGNUP_VERIFY);
-	set_limits(c, next);
+	throttle_configure(c->throttle, next);
 	hasher_configure(c->hasher, &params);
 	return OK;
 }

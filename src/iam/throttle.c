@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/heap.h"
 #include "base/pace.h"
 #include "base/tally.h"
@@ -86,15 +87,11 @@ void throttle_free(struct throttle *t)
 	heap_free(t);
 }
 
-void throttle_configure(struct throttle *t, int64_t per_address, int64_t per_account)
+void throttle_configure(struct throttle *t, const struct config *k)
 {
-	atomic_store(&t->per_address, per_address);
-	atomic_store(&t->per_account, per_account);
-}
-
-void throttle_set_floor(struct throttle *t, int64_t floor)
-{
-	atomic_store(&t->floor, floor);
+	atomic_store(&t->per_address, k->limits_attempts_per_address);
+	atomic_store(&t->per_account, k->limits_attempts_per_account);
+	atomic_store(&t->floor, k->auth_answer_floor);
 }
 
 int64_t throttle_floor(const struct throttle *t)

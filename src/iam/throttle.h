@@ -22,6 +22,7 @@
 #include "base/str.h"
 
 struct buf;
+struct config;
 struct request;
 struct seal;
 struct store;
@@ -51,11 +52,10 @@ struct throttle_who throttle_who(const struct request *r, struct str account);
 
 enum err throttle_new(struct store *s, const struct seal *seal, struct throttle **out);
 void throttle_free(struct throttle *t);
-/* How many refused attempts have no delay behind them; 0: no limit. Any thread. */
-void throttle_configure(struct throttle *t, int64_t per_address, int64_t per_account);
+/* Takes limits.attempts_per_address, limits.attempts_per_account and auth.answer_floor. Any thread. */
+void throttle_configure(struct throttle *t, const struct config *k);
 /* The soonest, after an attempt came, that an answer is given whose time might tell of the account;
  * microseconds. Any thread. */
-void throttle_set_floor(struct throttle *t, int64_t floor);
 int64_t throttle_floor(const struct throttle *t);
 
 /* ---- addresses alone ------------------------------------------------------------------------ */

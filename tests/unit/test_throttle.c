@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/config.h"
 #include "iam/throttle.h"
 #include "iam/tries.h"
 #include "iam_fixture.h"
@@ -27,9 +28,12 @@ struct world {
 
 static void start(struct world *w)
 {
+	const struct config limits = { .limits_attempts_per_address = PER_ADDRESS,
+		.limits_attempts_per_account = PER_ACCOUNT };
+
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(throttle_new(iam_store(w->iam, i), w->iam->seal, &w->t[i]), OK);
-		throttle_configure(w->t[i], PER_ADDRESS, PER_ACCOUNT);
+		throttle_configure(w->t[i], &limits);
 	}
 }
 
@@ -402,11 +406,14 @@ static void what_is_forgotten_is_deleted(void **state)
 
 static void no_limit_is_none(void **state)
 {
+	const struct config none = { .auth_answer_floor = 5 };
 	struct world *w = *state;
 
-	throttle_configure(w->t[0], 0, 0);
+	throttle_configure(w->t[0], &none);
 	for (int i = 0; i < 300; i++)
 		assert_int_equal(wrong(w, 0, 1, "ann"), 0);
+	assert_int_equal(throttle_floor(w->t[0]), 5);
+	assert_int_equal(throttle_floor(NULL), 0);
 }
 
 static bool letter(struct world *w, int replica, const char *address)
