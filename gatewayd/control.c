@@ -23,6 +23,7 @@
 #include "iam/throttle.h"
 #include "issuers.h"
 #include "mail/sender.h"
+#include "master_key.h"
 #include "metrics.h"
 #include "nodes.h"
 #include "obs/obs.h"
@@ -249,7 +250,7 @@ static void apply(void *ctx, const struct change *changes, size_t n, bool flush,
 
 	for (size_t i = 0; i < n; i++) {
 		want.keys |= changes[i].kind == CHANGE_KEY;
-		want.roles |= changes[i].kind == CHANGE_ROLE;
+		want.roles |= changes[i].kind == CHANGE_ROLE || changes[i].kind == CHANGE_TENANT;
 		want.routes |= changes[i].kind == CHANGE_ROUTING;
 	}
 	want.routes &= route_source_is_store(c->source);
@@ -472,34 +473,6 @@ static enum err open_store(struct control *c, bool check, struct fail *f)
 	return e;
 }
 
-/* Beside the SQLite file when no key is configured; with rqlite replicas share it, so it must be. A
- * store that was sealed already needs the key that it was sealed with: another one is not made. */
-static enum err open_seal(struct control *c, bool check, struct fail *f)
-{
-	const struct secret *key = &c->config->auth_master_key;
-	const char *file = c->config->store_url + strlen("sqlite:");
-	const char *slash = strrchr(file, '/');
-	char path[4096], value[128] = "";
-	bool sealed = true;
-	enum err e;
-
-	if (key->n == 0 && store_is_rqlite(c->store))
-		return fail_set(f, E_CONFIG, "auth.master_key must be given with rqlite: 32 random bytes in "
-		    "base64, the same on every replica (for example in the file that "
-		    "GATEWAYD_AUTH_MASTER_KEY_FILE names)");
-	if (key->n >= sizeof value)
-		return fail_set(f, E_CONFIG, "auth.master_key must be 32 bytes in base64");
-	if (key->n > 0)
-		memcpy(value, key->p, key->n);
-	snprintf(path, sizeof path, "%.*smaster.key", slash != NULL ? (int)(slash - file + 1) : 0,
-	    file);
-	e = check ? OK : signing_key_any(c->store, &sealed, f);
-	if (e == OK)
-		e = seal_load(value, path, !sealed, &c->seal, f);
-	secret_wipe(value, sizeof value);
-	return e;
-}
-
 static enum err new_obs(struct control *c)
 {
 	static const char *names[AUTH__COUNT];
@@ -630,7 +603,7 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 	if (e == OK)
 		e = open_store(c, check, f);
 	if (e == OK)
-		e = open_seal(c, check, f);
+		e = master_key_open(config, c->store, check, &c->seal, f);
 	if (e == OK)
 		e = post_open(&c->post, config, f);
 	if (e == OK)

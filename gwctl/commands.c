@@ -74,7 +74,7 @@ const struct noun nouns[] = {
 
 /* ---- the table ---- */
 
-#define TENANT_COLUMNS "id,name,created_at"
+#define TENANT_COLUMNS "id,name,disabled,created_at"
 #define USER_COLUMNS "id,email,display_name,disabled,created_at"
 #define ROLE_COLUMNS "id,name,tenant,built_in,rights[].right"
 #define ASSIGNMENT_COLUMNS "id,principal,tenant,role"
@@ -121,6 +121,12 @@ const struct command commands[] = {
 	      OPTION("--name", ARG_TEXT, "NAME", TO_BODY, "name", "for people")),
 	  CMD_CHANGES | CMD_IF_MATCH,
 	  "PATCH", "/admin/tenants/{ID}", NULL, TENANT_COLUMNS, rest_run },
+	{ "tenant", "disable", "let nobody do anything in a tenant",
+	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the tenant")), CMD_CHANGES | CMD_IF_MATCH,
+	  "PATCH", "/admin/tenants/{ID}", "{\"disabled\":true}", TENANT_COLUMNS, rest_run },
+	{ "tenant", "enable", "open a tenant again",
+	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the tenant")), CMD_CHANGES | CMD_IF_MATCH,
+	  "PATCH", "/admin/tenants/{ID}", "{\"disabled\":false}", TENANT_COLUMNS, rest_run },
 	{ "tenant", "delete", "remove a tenant with its assignments",
 	  ARGS(OPERAND("ID", TO_PATH, NULL, "of the tenant")), CMD_DESTROYS | CMD_IF_MATCH,
 	  "DELETE", "/admin/tenants/{ID}", NULL, "id", rest_run },

@@ -17,6 +17,7 @@ static void tenant_write(struct jsonw *w, const void *row)
 	jsonw_obj(w);
 	jsonw_kstr(w, "id", t->id);
 	jsonw_kstr(w, "name", t->name);
+	jsonw_kbool(w, "disabled", t->disabled);
 	jsonw_ktime(w, "created_at", t->created_at);
 	jsonw_ktime(w, "updated_at", t->updated_at);
 	etag_write(w, t->version);
@@ -105,25 +106,32 @@ enum err op_tenant_create(struct ctl *c, struct request *r, struct fail *f)
 	return resource_create(c, r, &w, &t, f);
 }
 
-struct tenant_patch {
+struct tenant_change {
 	struct body_str name;
+	struct body_bool disabled;
 };
 const struct body_field body_tenant_patch[] = {
-	{ "name", BODY_T_STR, 0, offsetof(struct tenant_patch, name), 1, TENANT_NAME_MAX },
+	{ "name", BODY_T_STR, 0, offsetof(struct tenant_change, name), 1, TENANT_NAME_MAX },
+	{ "disabled", BODY_T_BOOL, 0, offsetof(struct tenant_change, disabled) },
 	{ NULL },
 };
 
 static enum err edit(struct ctl *c, struct request *r, struct write *w, void *row, const void *arg,
     struct fail *f)
 {
-	const struct tenant_patch *b = arg;
+	const struct tenant_change *b = arg;
+	struct tenant_patch p = { .name = b->name.v, .set_disabled = b->disabled.set,
+		.disabled = b->disabled.v };
 	struct tenant *t = row;
 
 	(void)c, (void)r, (void)f;
-	if (!b->name.set)
+	if (!b->name.set && !b->disabled.set)
 		return OK;
-	tenant_rename(w, t->id, t->version, b->name.v);
-	t->name = b->name.v;
+	tenant_update(w, t->id, t->version, &p);
+	if (b->name.set)
+		t->name = b->name.v;
+	if (b->disabled.set)
+		t->disabled = b->disabled.v;
 	t->updated_at = w->now;
 	t->version++;
 	return OK;
@@ -131,7 +139,7 @@ static enum err edit(struct ctl *c, struct request *r, struct write *w, void *ro
 
 enum err op_tenant_patch(struct ctl *c, struct request *r, struct fail *f)
 {
-	struct tenant_patch b;
+	struct tenant_change b;
 	enum err e = body_read(r, body_tenant_patch, &b, sizeof b, f);
 
 	return e == OK ? resource_change(c, r, edit, &b, f) : e;

@@ -49,7 +49,7 @@ const struct schema schemas_all[] = {
 
 	TAKES("TenantCreate", body_tenant_create),
 	TAKES("TenantPatch", body_tenant_patch),
-	ANSWER("Tenant", "id:string name:string created_at:time updated_at:time etag:string"),
+	ANSWER("Tenant", "id:string name:string disabled:boolean created_at:time updated_at:time etag:string"),
 	LIST("TenantList"),
 	TAKES("UserCreate", body_user_create),
 	TAKES("UserPatch", body_user_patch),

@@ -1,5 +1,6 @@
-/* How service accounts prove themselves, whatever the class (and users by tokens of other issuers): look whether this worker knows the
- * proof, else ask the store on the control lane and remember. Worker thread, but for `ask`. */
+/* How service accounts prove themselves, whatever the class, and users by tokens of other issuers: look
+ * whether this worker knows the proof, else ask the store on the control lane and remember. Worker
+ * thread, but for `ask`. */
 #ifndef AUTHN_MACHINE_H
 #define AUTHN_MACHINE_H
 

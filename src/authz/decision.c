@@ -59,26 +59,39 @@ static const struct role_def *held_in(const struct principal *p, const struct ro
 	return NULL;
 }
 
+static struct decision decide(const struct principal *p, const struct role_set *roles,
+    struct str tenant, struct str right, struct str resource, size_t *members)
+{
+	const struct role_def *d;
+
+	if (tenant.p != NULL) {
+		d = held_in(p, roles, tenant, right, resource, members);
+		if (d != NULL)
+			return (struct decision){ true, AUTHZ_GRANTED, d->id };
+	}
+	d = held_in(p, roles, EVERY, right, resource, members);
+	if (d != NULL)
+		return (struct decision){ true, AUTHZ_GRANTED_ALL, d->id };
+	return (struct decision){
+		.reason = *members == 0 && tenant.p != NULL ? AUTHZ_NOT_MEMBER : AUTHZ_NO_RIGHT
+	};
+}
+
 struct decision authz_decide(const struct principal *p, const struct role_set *roles,
     struct str tenant, struct str right, struct str resource)
 {
-	bool platform = tenant.p == NULL || is_every(tenant);
-	const struct role_def *d;
+	struct decision d;
 	size_t members = 0;
 
 	if (p->disabled)
 		return (struct decision){ .reason = AUTHZ_DISABLED };
-	if (!platform) {
-		d = held_in(p, roles, tenant, right, resource, &members);
-		if (d != NULL)
-			return (struct decision){ true, AUTHZ_GRANTED, d->id };
-	}
-	d = held_in(p, roles, EVERY, right, resource, &members);
-	if (d != NULL)
-		return (struct decision){ true, AUTHZ_GRANTED_ALL, d->id };
-	return (struct decision){
-		.reason = members == 0 && !platform ? AUTHZ_NOT_MEMBER : AUTHZ_NO_RIGHT
-	};
+	if (tenant.p != NULL && is_every(tenant))
+		tenant = STR_NONE;
+	d = decide(p, roles, tenant, right, resource, &members);
+	/* strangers are not told */
+	if (tenant.p != NULL && d.reason != AUTHZ_NOT_MEMBER && role_set_disables(roles, tenant))
+		return (struct decision){ .reason = AUTHZ_TENANT_DISABLED };
+	return d;
 }
 
 const char *authz_reason_text(enum authz_reason r)
@@ -89,6 +102,7 @@ const char *authz_reason_text(enum authz_reason r)
 		[AUTHZ_DISABLED] = "the principal is disabled",
 		[AUTHZ_NOT_MEMBER] = "the principal has no assignment in the tenant",
 		[AUTHZ_NO_RIGHT] = "no assignment grants the right on this resource",
+		[AUTHZ_TENANT_DISABLED] = "the tenant is disabled",
 		[AUTHZ_NO_SCOPE] = "the scopes of the token leave the right out",
 	};
 
@@ -111,14 +125,16 @@ bool authz_in_scopes(struct str scopes, struct str right)
 bool authz_may_grant(const struct principal *p, struct str scopes, const struct role_set *roles,
     struct str tenant, const struct role_def *role)
 {
-	if (tenant.p == NULL)
-		tenant = EVERY;
-	if (p->disabled || !usable_in(role, tenant))
+	struct str in = tenant.p == NULL || is_every(tenant) ? STR_NONE : tenant;
+	size_t members = 0;
+
+	if (p->disabled || !usable_in(role, in.p != NULL ? in : EVERY))
 		return false;
 	for (size_t i = 0; i < role->n; i++) {
 		const struct role_grant *g = &role->grants[i];
 
-		if (!authz_decide(p, roles, tenant, g->right, g->resource).allowed ||
+		/* what is held in a tenant that is disabled is still held */
+		if (!decide(p, roles, in, g->right, g->resource, &members).allowed ||
 		    !authz_in_scopes(scopes, g->right))
 			return false;
 	}

@@ -13,13 +13,17 @@
 struct principal;
 struct store;
 
-/* All role definitions at one moment, reference-counted. */
+/* All role definitions at one moment, and which tenants are disabled; reference-counted. */
 struct role_set;
 
-/* Reads all roles (STORE_LINEAR) and adds the built-in ones. Blocking: control lane. */
+/* Reads roles and disabled tenants (STORE_LINEAR) and adds the built-in roles. Blocking: control lane. */
 enum err role_set_load(struct store *s, struct role_set **out, struct fail *f);
 /* From definitions; copies. Built-in ones are added and win over a definition that has their id. */
 enum err role_set_new(const struct role_def *defs, size_t n, struct role_set **out);
+/* The same with the ids of disabled tenants, in order. */
+enum err role_set_new_without(const struct role_def *defs, size_t n, const struct str *disabled,
+    size_t ndisabled, struct role_set **out);
+bool role_set_disables(const struct role_set *r, struct str tenant);
 struct role_set *role_set_ref(struct role_set *r);
 void role_set_unref(struct role_set *r);
 const struct role_def *role_set_find(const struct role_set *r, struct str id);
@@ -32,6 +36,7 @@ enum authz_reason {
 	AUTHZ_DISABLED,     /* the principal is disabled */
 	AUTHZ_NOT_MEMBER,   /* no assignment in the tenant: 403 tenant_forbidden */
 	AUTHZ_NO_RIGHT,     /* a member, but no grant: 403 forbidden */
+	AUTHZ_TENANT_DISABLED, /* a member, or it holds in every tenant, but this one is disabled */
 	AUTHZ_NO_SCOPE      /* granted, but not to this token: 403 forbidden */
 };
 struct decision {

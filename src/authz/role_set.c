@@ -4,6 +4,7 @@
 #include "authz/decision.h"
 #include "base/arena.h"
 #include "base/heap.h"
+#include "iam/tenant.h"
 
 #define ROLES_MAX (256u << 20) /* bytes */
 
@@ -29,15 +30,22 @@ struct role_set {
 	struct arena arena; /* everything below */
 	struct role_def *defs; /* sorted by id */
 	size_t n;
+	struct str *disabled; /* tenants, sorted */
+	size_t ndisabled;
 };
 
-static int by_id(const void *a, const void *b)
+static int by_text(const void *a, const void *b)
 {
-	const struct str x = ((const struct role_def *)a)->id, y = ((const struct role_def *)b)->id;
+	const struct str x = *(const struct str *)a, y = *(const struct str *)b;
 	size_t shorter = x.n < y.n ? x.n : y.n;
 	int c = shorter > 0 ? memcmp(x.p, y.p, shorter) : 0;
 
 	return c != 0 ? c : (x.n > y.n) - (x.n < y.n);
+}
+
+static int by_id(const void *a, const void *b)
+{
+	return by_text(&((const struct role_def *)a)->id, &((const struct role_def *)b)->id);
 }
 
 /* A copy of s in the arena; *ok becomes false without memory. */
@@ -92,7 +100,22 @@ static bool fill(struct role_set *r, const struct role_def *defs, size_t n)
 	return true;
 }
 
-enum err role_set_new(const struct role_def *defs, size_t n, struct role_set **out)
+static bool fill_disabled(struct role_set *r, const struct str *ids, size_t n)
+{
+	bool ok = true;
+
+	if (n == 0)
+		return true;
+	r->disabled = arena_alloc(&r->arena, n * sizeof *r->disabled);
+	if (r->disabled == NULL)
+		return false;
+	for (size_t i = 0; i < n && ok; i++)
+		r->disabled[r->ndisabled++] = copy_str(r, ids[i], &ok);
+	return ok;
+}
+
+enum err role_set_new_without(const struct role_def *defs, size_t n, const struct str *disabled,
+    size_t ndisabled, struct role_set **out)
 {
 	struct role_set *r = heap_zalloc(sizeof *r);
 
@@ -100,7 +123,7 @@ enum err role_set_new(const struct role_def *defs, size_t n, struct role_set **o
 		return E_NOMEM;
 	atomic_init(&r->refs, 1);
 	arena_init(&r->arena, ROLES_MAX);
-	if (!fill(r, defs, n)) {
+	if (!fill(r, defs, n) || !fill_disabled(r, disabled, ndisabled)) {
 		role_set_unref(r);
 		return E_NOMEM;
 	}
@@ -108,17 +131,31 @@ enum err role_set_new(const struct role_def *defs, size_t n, struct role_set **o
 	return OK;
 }
 
+enum err role_set_new(const struct role_def *defs, size_t n, struct role_set **out)
+{
+	return role_set_new_without(defs, n, NULL, 0, out);
+}
+
+bool role_set_disables(const struct role_set *r, struct str tenant)
+{
+	return r->ndisabled > 0 && bsearch(&tenant, r->disabled, r->ndisabled, sizeof *r->disabled,
+	    by_text) != NULL;
+}
+
 enum err role_set_load(struct store *s, struct role_set **out, struct fail *f)
 {
+	struct str *disabled = NULL;
 	struct role_def *defs;
+	size_t n, ndisabled = 0;
 	struct arena a;
-	size_t n;
 	enum err e;
 
 	arena_init(&a, ROLES_MAX);
 	e = role_read_all(s, &a, &defs, &n, f);
+	if (e == OK)
+		e = tenant_list_disabled(s, &a, &disabled, &ndisabled, f);
 	if (e == OK) {
-		e = role_set_new(defs, n, out);
+		e = role_set_new_without(defs, n, disabled, ndisabled, out);
 		if (e != OK)
 			fail_set(f, e, "no memory for the roles");
 	}

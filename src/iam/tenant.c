@@ -3,7 +3,7 @@
 #include "iam/assignment.h"
 #include "iam/write.h"
 
-#define COLUMNS "id, name, version, created_at, updated_at"
+#define COLUMNS "id, name, version, created_at, updated_at, disabled"
 
 bool tenant_id_is_valid(struct str id)
 {
@@ -26,6 +26,7 @@ static void from_row(const struct store_rows *r, size_t i, struct tenant *t)
 		.version = store_int(r, i, 2),
 		.created_at = store_int(r, i, 3),
 		.updated_at = store_int(r, i, 4),
+		.disabled = store_int(r, i, 5) != 0,
 	};
 }
 
@@ -53,12 +54,13 @@ void tenant_insert(struct write *w, struct str id, struct str name)
 	write_change(w, CHANGE_TENANT, id);
 }
 
-void tenant_rename(struct write *w, struct str id, int64_t if_version, struct str name)
+void tenant_update(struct write *w, struct str id, int64_t if_version, const struct tenant_patch *p)
 {
 	WRITE1(w, if_version != 0 ? E_PRECONDITION_FAILED : E_NOT_FOUND,
-	    "UPDATE tenant SET name = ?, version = version + 1, updated_at = ?"
-	    " WHERE id = ? AND (? = 0 OR version = ?)",
-	    SV_TEXT(name), SV_INT(w->now), SV_TEXT(id), SV_INT(if_version), SV_INT(if_version));
+	    "UPDATE tenant SET name = coalesce(?, name), disabled = CASE WHEN ? THEN ? ELSE disabled END,"
+	    " version = version + 1, updated_at = ? WHERE id = ? AND (? = 0 OR version = ?)",
+	    sv_text_or_null(p->name), SV_INT(p->set_disabled), SV_INT(p->disabled), SV_INT(w->now),
+	    SV_TEXT(id), SV_INT(if_version), SV_INT(if_version));
 	write_change(w, CHANGE_TENANT, id);
 }
 
@@ -84,6 +86,24 @@ void tenant_delete(struct write *w, struct str id, int64_t if_version)
 	guard_empty(w, id);
 	assignment_delete_tenant(w, id);
 	write_change(w, CHANGE_TENANT, id);
+}
+
+enum err tenant_list_disabled(struct store *s, struct arena *a, struct str **out, size_t *n,
+    struct fail *f)
+{
+	struct store_stmt q = STMT("SELECT id FROM tenant WHERE disabled = 1 ORDER BY id");
+	struct store_rows rows;
+	enum err e = store_read(s, STORE_LINEAR, &q, 1, a, &rows, f);
+
+	if (e != OK)
+		return e;
+	*out = arena_alloc(a, (rows.nrows + 1) * sizeof **out);
+	if (*out == NULL)
+		return fail_code(f, E_NOMEM);
+	for (size_t i = 0; i < rows.nrows; i++)
+		(*out)[i] = store_str(&rows, i, 0);
+	*n = rows.nrows;
+	return OK;
 }
 
 enum err tenant_list(struct store *s, struct str after, int64_t limit, struct arena *a,

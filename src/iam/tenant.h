@@ -20,6 +20,7 @@ struct write;
 
 struct tenant {
 	struct str id, name;
+	bool disabled; /* nobody may do anything in it, but a platform administrator to it */
 	int64_t version, created_at, updated_at;
 };
 
@@ -31,10 +32,17 @@ enum err tenant_by_id(struct store *s, enum store_level level, struct str id, st
     struct tenant *out, struct fail *f);
 /* E_CONFLICT when it exists. */
 void tenant_insert(struct write *w, struct str id, struct str name);
+struct tenant_patch {
+	struct str name; /* .p NULL: stays */
+	bool set_disabled, disabled;
+};
 /* if_version 0: any; else E_PRECONDITION_FAILED when it has moved on. E_NOT_FOUND when gone. */
-void tenant_rename(struct write *w, struct str id, int64_t if_version, struct str name);
+void tenant_update(struct write *w, struct str id, int64_t if_version, const struct tenant_patch *p);
 /* With its assignments. E_CONFLICT while roles or service accounts belong to it. */
 void tenant_delete(struct write *w, struct str id, int64_t if_version);
+/* Ids of those that are disabled, in order. */
+enum err tenant_list_disabled(struct store *s, struct arena *a, struct str **out, size_t *n,
+    struct fail *f);
 /* In the order of ids, those after `after` (.p NULL: from the start). */
 enum err tenant_list(struct store *s, struct str after, int64_t limit, struct arena *a,
     struct tenant **out, size_t *n, struct fail *f);

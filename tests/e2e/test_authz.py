@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 
+from harness.gateway import wait_for
 from test_admin import Admin, code
 
 ORDER = {"command_type": "place", "payload": {}}
@@ -97,6 +98,55 @@ def test_a_withdrawn_assignment_holds_on_every_connection(house):
     for t in threads:
         t.join()
     assert late == [403] * 8
+
+
+def test_a_disabled_tenant(house):
+    """Nobody does anything in it, whatever lane; the platform manages it; strangers are not told."""
+    items = {"items": [{"aggregate_type": "order", "aggregate_id": "1", **ORDER}]}
+    batch = lambda token: house.gw.call("POST", "/v1/commands:batch", token=token, tenant="acme", json=items)
+    mine = house.user("admin@acme.test", ("acme", "tenant-admin"))
+    admin, stranger = house.token("admin@acme.test"), house.user("stranger@other.test", ("other", "tenant-member"))
+    assert stranger and command(house, house.clerk).status_code == batch(house.clerk).status_code == 200
+    assert house.ok("GET", "/admin/tenants/acme")["disabled"] is False
+    t = house.ok("PATCH", "/admin/tenants/acme", body={"disabled": True})
+    assert t["disabled"] is True
+    for token in (house.clerk, house.root):  # the platform's own administrator sends no commands into it either
+        assert code(command(house, token)) == code(query(house, token)) == code(batch(token)) == (403, "tenant_disabled")
+    assert code(house.call("GET", "/admin/runner/jobs", house.root, tenant="acme")) == (403, "tenant_disabled")
+    assert code(house.call("GET", "/admin/users?tenant=acme", admin)) == (403, "tenant_disabled")
+    assert code(house.call("GET", f"/admin/users/{mine}", admin)) == (403, "tenant_disabled")
+    assert code(command(house, house.token("stranger@other.test"))) == (403, "tenant_forbidden")
+    assert command(house, house.root, tenant="other").status_code == 200
+    me = house.gw.call("GET", "/v1/me", token=house.clerk, tenant="acme").json()
+    assert me["capabilities"] == [] and me["tenants"][0]["id"] == "acme"
+    why = house.ok("GET", f"/admin/authz/explain?principal={house.clerk_id}&tenant=acme&right=command.submit&resource=order")
+    assert why["allowed"] is False and why["reason"] == "the tenant is disabled"
+    # the platform goes on managing it
+    assert house.ok("GET", "/admin/users?tenant=acme")["items"]
+    house.assign(mine, "acme", "tenant-member")
+    assert house.ok("PATCH", "/admin/tenants/acme", body={"name": "Acme"})["disabled"] is True
+    house.ok("PATCH", "/admin/tenants/acme", body={"disabled": False})
+    assert command(house, house.clerk).status_code == query(house, house.clerk).status_code == 200
+    assert house.call("GET", "/admin/users?tenant=acme", admin).status_code == 200
+
+
+def test_a_tenant_is_disabled_on_both_replicas(gateway, nats, node):
+    gw = gateway(store="rqlite", replicas=2, nats=nats)
+    h = Admin(gw)
+    h.tenant("acme")
+    gw.route(h.root, aggregate_placement={"*": "a"}, aggregate_shards={"a": [node.grpc]})
+    h.user("clerk@acme.test", ("acme", "tenant-member"))
+    clerk = h.token("clerk@acme.test")
+
+    def status(replica):
+        return gw.call("POST", f"/v1/commands/order/{uuid.uuid4()}", token=clerk, tenant="acme", json=ORDER,
+                       replica=replica).status_code
+    wait_for(gw, lambda: (status(0), status(1)) == (200, 200), 5, "the tenant on both")
+    gw.login()
+    assert gw.ctl("tenant", "disable", "acme").json()["disabled"] is True
+    wait_for(gw, lambda: (status(0), status(1)) == (403, 403), 1.0, "both to refuse")
+    assert gw.ctl("tenant", "enable", "acme").json()["disabled"] is False
+    wait_for(gw, lambda: (status(0), status(1)) == (200, 200), 1.0, "both to let in")
 
 
 def test_the_batch_decides_each_item(house):

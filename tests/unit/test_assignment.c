@@ -151,10 +151,10 @@ static void tenants_have_etags(void **state)
 	tenant_insert(&w, STR("acme"), STR("again"));
 	assert_int_equal(iam_commit(t, &w), E_CONFLICT);
 	iam_begin(t, &w);
-	tenant_rename(&w, STR("acme"), 1, STR("Acme"));
+	tenant_update(&w, STR("acme"), 1, &(struct tenant_patch){ .name = STR("Acme") });
 	assert_int_equal(iam_commit(t, &w), OK);
 	iam_begin(t, &w);
-	tenant_rename(&w, STR("acme"), 1, STR("stale"));
+	tenant_update(&w, STR("acme"), 1, &(struct tenant_patch){ .name = STR("stale") });
 	assert_int_equal(iam_commit(t, &w), E_PRECONDITION_FAILED);
 	assert_int_equal(tenant_by_id(t->x.store, STORE_LINEAR, STR("acme"), &t->x.arena, &row, NULL),
 	    OK);

@@ -257,6 +257,73 @@ static void test_outranks(void **state)
 	}
 }
 
+static void test_scopes(void **state)
+{
+	static const struct {
+		const char *scopes, *right;
+		bool in;
+	} words[] = {
+		{ NULL, "iam.read", true }, { "", "iam.read", false }, { " ", "iam.read", false },
+		{ "iam.read", "iam.read", true }, { "openid iam.read email", "iam.read", true },
+		{ "iam.write", "iam.read", false }, { "iam.*", "iam.read", true }, { "*", "iam.read", true },
+		{ "iam.rea", "iam.read", false }, { "xiam.read", "iam.read", false },
+		{ "iam.read", "iam.*", false }, { "iam.*", "iam.*", true }, { "iam.*", "*", false },
+		{ "*", "*", true }, { "IAM.READ", "iam.read", false },
+	};
+	struct role_grant g = { S("iam.read"), S("*") };
+	struct role_def role = { .id = S("new"), .grants = &g, .n = 1 };
+	struct who w, t;
+
+	for (size_t i = 0; i < N(words); i++)
+		if (authz_in_scopes(str_c(words[i].scopes), str_c(words[i].right)) != words[i].in)
+			fail_msg("%s in %s", words[i].right, words[i].scopes);
+	/* what a token may not do, it cannot give away */
+	assert_true(authz_may_grant(who(&w, "*:platform-admin"), STR("iam.read"), *state, STR_NONE, &role));
+	assert_false(authz_may_grant(who(&w, "*:platform-admin"), STR("iam.write"), *state, STR_NONE, &role));
+	assert_true(authz_outranks(who(&w, "*:platform-admin"), STR("*"), *state,
+	    who(&t, "*:platform-admin")));
+	assert_false(authz_outranks(who(&w, "*:platform-admin"), STR("iam.*"), *state,
+	    who(&t, "*:platform-admin")));
+	assert_true(authz_outranks(who(&w, "*:platform-admin"), STR("iam.*"), *state, who(&t, "")));
+}
+
+static void test_disabled_tenants(void **state)
+{
+	static const struct str disabled[] = { STR("acme"), STR("zeta") };
+	static const struct {
+		const char *who, *tenant;
+		enum authz_reason reason;
+	} places[] = {
+		{ "acme:tenant-member", "acme", AUTHZ_TENANT_DISABLED },
+		{ "acme:gone", "acme", AUTHZ_TENANT_DISABLED }, /* a member is told */
+		{ "beta:tenant-member", "acme", AUTHZ_NOT_MEMBER }, /* a stranger is not */
+		{ "*:platform-admin", "acme", AUTHZ_TENANT_DISABLED },
+		{ "*:platform-admin", "zeta", AUTHZ_TENANT_DISABLED },
+		{ "*:platform-admin", "beta", AUTHZ_GRANTED_ALL },
+		{ "*:platform-admin", "*", AUTHZ_GRANTED_ALL },
+		{ "*:platform-admin", NULL, AUTHZ_GRANTED_ALL },
+		{ "acme:tenant-member,beta:tenant-member", "beta", AUTHZ_GRANTED },
+		{ "!acme:tenant-member", "acme", AUTHZ_DISABLED },
+	};
+	struct role_grant g = { S("command.submit"), S("*") };
+	struct role_def role = { .id = S("new"), .grants = &g, .n = 1 };
+	struct role_set *set;
+	struct who w;
+
+	(void)state;
+	assert_int_equal(role_set_new_without(NULL, 0, disabled, N(disabled), &set), OK);
+	for (size_t i = 0; i < N(places); i++) {
+		struct decision d = authz_decide(who(&w, places[i].who), set, str_c(places[i].tenant),
+		    STR("command.submit"), STR("order"));
+
+		if (d.reason != places[i].reason || d.allowed != (d.reason <= AUTHZ_GRANTED_ALL))
+			fail_msg("case %zu: %s in %s", i, places[i].who, places[i].tenant);
+	}
+	/* it can be managed all the same */
+	assert_true(authz_may_grant(who(&w, "*:platform-admin"), STR_NONE, set, STR("acme"), &role));
+	role_set_unref(set);
+}
+
 /* Covering is inclusion: whenever one glob covers another, no string matches the second alone. */
 static void test_covering_is_inclusion(void **state)
 {
@@ -351,6 +418,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_decide, make_roles, free_roles),
 		cmocka_unit_test_setup_teardown(test_may_grant, make_roles, free_roles),
 		cmocka_unit_test_setup_teardown(test_outranks, make_roles, free_roles),
+		cmocka_unit_test_setup_teardown(test_scopes, make_roles, free_roles),
+		cmocka_unit_test(test_disabled_tenants),
 		cmocka_unit_test(test_covering_is_inclusion),
 		cmocka_unit_test_setup_teardown(test_role_set, make_roles, free_roles),
 		cmocka_unit_test_setup_teardown(test_rights, make_roles, free_roles),
