@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from harness.certs import Authority
+from harness.wait import until
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -80,7 +81,7 @@ def https(request):
 
 class Setup:
     def __init__(self, gateway, config):
-        self.gw = gateway(config=config)
+        self.gw = gateway(config={"upstream.health.interval": "0s", **config})  # tests count connections
         self.token = self.gw.signin()["access_token"]
         self.gw.admin("POST", "/admin/tenants", self.token, {"id": "acme", "name": "acme"})
 
@@ -144,6 +145,26 @@ def test_mutual(gateway, authority, https):
     bare.route(f"https://127.0.0.1:{node.server_address[1]}")
     assert bare.query().status_code == 502
     assert len(node.peers) == 1
+
+
+def test_health_checks_show_and_want_the_same(gateway, authority, https, tmp_path):
+    """Mutual TLS for checks as for calls; another authority takes the node out, at the next reload."""
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other")
+    node = https(authority.issue("node", "IP:127.0.0.1"), client_ca=authority.cert)
+    cert, key = authority.issue("gateway", "DNS:gateway")
+    s = Setup(gateway, {"upstream.ca": str(authority.cert), "upstream.cert": str(cert), "upstream.key": str(key),
+                        "upstream.health.interval": "100ms"})
+    s.route(f"https://127.0.0.1:{node.server_address[1]}")
+    nodes = lambda: s.gw.admin("GET", "/admin/status", s.token)["nodes"]
+    until(lambda: nodes()["up"] == 1, 10, "the node to be up")
+    assert not node.peers, "checks are not calls"
+    s.gw.replicas[0].reload(upstream__ca=str(other.cert))
+    until(lambda: nodes()["down"] == 1, 10, "the node not to be believed any more")
+    assert nodes()["unwell"][0]["reason"] == "upstream_unavailable"
+    s.gw.replicas[0].reload(upstream__ca=str(authority.cert))
+    until(lambda: nodes()["up"] == 1, 10, "the node to be up again")
+    assert s.query().status_code == 200
 
 
 def test_grpcs(gateway, authority, protos, request):
