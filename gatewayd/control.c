@@ -436,9 +436,13 @@ void control_equip(struct control *c, struct worker_config *w)
 	w->verified_only = &c->verified_only;
 }
 
-void control_drain(struct control *c)
+int64_t control_drain(struct control *c)
 {
+	int64_t timeout = c->config->drain_timeout;
+
+	log_info("draining", LOG_I("timeout_s", timeout / CLOCK_SEC));
 	atomic_store(&c->draining, true);
+	return timeout;
 }
 
 /* The drain is over: calls of the store and fetches that still hang are not waited for, but for what the
@@ -685,7 +689,7 @@ static enum err reload_files(struct control *c, const struct config *next, struc
 		e = certs_load(next, &s.certs, f);
 	if (e == OK)
 		e = reload_routing(&c->ctl, f);
-	s.config = next;
+	s.config = config_same(next, c->config) ? NULL : next;
 	pthread_mutex_lock(&c->publish_mu);
 	if (e == OK)
 		hand_out(c, &s);

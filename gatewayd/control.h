@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -37,7 +38,8 @@ enum err control_feed_start(struct control *c, struct worker *const *w, size_t n
 void control_tick(struct control *c);
 /* SIGHUP: a configuration (taken on success) and the routing source are read again. */
 enum err control_reload(struct control *c, struct config *next, struct fail *f);
-void control_drain(struct control *c);
+/* /ready fails from here on. How long requests that are under way are waited for, in microseconds. */
+int64_t control_drain(struct control *c);
 /* Ends the feed: after this no message is posted to workers by it. Workers still run. */
 void control_feed_stop(struct control *c);
 /* Ends the control threads once their jobs are done. */

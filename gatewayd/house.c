@@ -12,6 +12,8 @@
 #include "control.h"
 #include "front/crew.h"
 #include "front/front.h"
+#include "front/gate.h"
+#include "front/peers.h"
 #include "worker.h"
 
 #define LISTENERS 3
@@ -28,6 +30,8 @@ struct house {
 	struct control *control;
 	const struct config *config;
 	struct house_listener listeners[LISTENERS]; /* http, grpc, admin */
+	struct peers *peers; /* all connections, and */
+	struct gate *gate;   /* all requests */
 	struct worker **workers;
 	size_t n;
 	atomic_int busy; /* workers that still have requests, once drained */
@@ -87,7 +91,7 @@ static enum err make_worker(struct house *h, size_t i, struct fail *f)
 {
 	struct worker_snapshots s;
 	int fds[LISTENERS];
-	struct worker_config c = { .index = (int)i, .config = h->config };
+	struct worker_config c = { .index = (int)i, .config = h->config, .peers = h->peers, .gate = h->gate };
 	enum err e = sockets_for(h, i, fds, f);
 
 	if (e != OK)
@@ -100,6 +104,19 @@ static enum err make_worker(struct house *h, size_t i, struct fail *f)
 	c.grpc_crew = h->listeners[1].crew;
 	control_snapshots(h->control, &s);
 	return worker_new(&c, &s, &h->workers[i], f);
+}
+
+/* What all workers hold in common. */
+static enum err open_shared(struct house *h, size_t n)
+{
+	const struct config *k = h->config;
+	enum err e = peers_new((size_t)k->limits_connections, (size_t)k->limits_per_address, &h->peers);
+
+	if (e == OK)
+		e = gate_new((size_t)k->limits_requests, n, &h->gate);
+	if (e == OK)
+		e = crew_new(n, &h->listeners[0].crew);
+	return e != OK ? e : crew_new(n, &h->listeners[1].crew);
 }
 
 enum err house_open(struct control *control, const struct config *config, struct house **out,
@@ -118,8 +135,7 @@ enum err house_open(struct control *control, const struct config *config, struct
 	for (int k = 0; k < LISTENERS; k++)
 		h->listeners[k].fd = -1;
 	h->workers = heap_zalloc(n * sizeof *h->workers);
-	if (h->workers == NULL || crew_new(n, &h->listeners[0].crew) != OK ||
-	    crew_new(n, &h->listeners[1].crew) != OK)
+	if (h->workers == NULL || open_shared(h, n) != OK)
 		return fail_set(f, E_NOMEM, "out of memory");
 	e = bind_one(&h->listeners[0], "http", &config->listen_http, &ports[0], f);
 	if (e == OK)
@@ -156,9 +172,8 @@ enum err house_start(struct house *h, struct fail *f)
 void house_drain(struct house *h, const sigset_t *signals)
 {
 	const struct timespec step = { 0, 20 * 1000000L };
-	int64_t end = clock_mono() + h->config->drain_timeout;
+	int64_t end = clock_mono() + control_drain(h->control);
 
-	control_drain(h->control);
 	workers_drain(h->workers, h->n, &h->busy);
 	while (atomic_load(&h->busy) > 0 && clock_mono() < end) {
 		int sig = sigtimedwait(signals, NULL, &step);
@@ -191,6 +206,8 @@ void house_close(struct house *h)
 			close(h->listeners[k].fd);
 		crew_free(h->listeners[k].crew);
 	}
+	peers_free(h->peers);
+	gate_free(h->gate);
 	heap_free(h->workers);
 	heap_free(h);
 }

@@ -125,7 +125,6 @@ static enum err serve(const struct args *a, struct control *c, const struct conf
 		e = house_start(h, f);
 	if (e == OK) {
 		attend(a, c, &set);
-		log_info("draining", LOG_I("timeout_s", config->drain_timeout / CLOCK_SEC));
 		house_drain(h, &set);
 	}
 	house_close(h);

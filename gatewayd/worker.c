@@ -16,6 +16,7 @@
 #include "base/loop.h"
 #include "crypto/keyring.h"
 #include "front/front.h"
+#include "front/gate.h"
 #include "obs/obs.h"
 #include "proxy/proxy.h"
 #include "routing/table.h"
@@ -40,6 +41,7 @@ struct worker {
 	struct fleet *fleet;
 	struct proxy *proxy;
 	struct api *api;
+	struct gate *gate;
 	struct front *front;
 	struct drain_msg {
 		struct loop_msg msg;
@@ -65,13 +67,30 @@ static struct upstream_config upstream_config_of(const struct worker *w, const s
 	};
 }
 
+static struct front_limits limits_of(const struct config *c)
+{
+	return (struct front_limits){
+		.body = (size_t)c->limits_body,
+		.headers = (size_t)c->limits_headers,
+		.header_count = (size_t)c->limits_header_count,
+		.header_timeout_us = c->timeouts_header,
+		.body_timeout_us = c->timeouts_body,
+		.idle_timeout_us = c->timeouts_idle,
+	};
+}
+
 static void reconfigure(struct worker *w, const struct config *c)
 {
 	struct upstream_config uc = upstream_config_of(w, c);
+	struct front_limits limits = limits_of(c);
 	struct proxy_config pc = { .timeout_us = c->upstream_timeout };
 
 	upstream_configure(w->upstream, &uc);
 	proxy_configure(w->proxy, &pc);
+	api_configure(w->api, (size_t)c->limits_body, &c->cors_origins);
+	front_configure(w->front, &limits);
+	gate_set(w->gate, (size_t)c->limits_requests);
+	obs_worker_set_access_log(w->obs, c->access_log);
 }
 
 static void install(struct worker *w, const struct worker_snapshots *s)
@@ -147,24 +166,15 @@ static enum err new_api(struct worker *w, const struct worker_config *c)
 
 static enum err new_front(struct worker *w, const struct worker_config *c, struct fail *f)
 {
-	const struct config *k = c->config;
 	struct front_config fc = {
 		.http_fd = c->http_fd,
 		.grpc_fd = c->grpc_fd,
 		.admin_fd = c->admin_fd,
 		.http_crew = c->http_crew,
 		.grpc_crew = c->grpc_crew,
-		.limits = {
-			.body = (size_t)k->limits_body,
-			.headers = (size_t)k->limits_headers,
-			.header_count = (size_t)k->limits_header_count,
-			.connections = (size_t)(k->limits_connections / k->workers + 1),
-			.requests = (size_t)(k->limits_requests / k->workers + 1),
-			.per_address = (size_t)k->limits_per_address,
-			.header_timeout_us = k->timeouts_header,
-			.body_timeout_us = k->timeouts_body,
-			.idle_timeout_us = k->timeouts_idle,
-		},
+		.peers = c->peers,
+		.gate = c->gate,
+		.limits = limits_of(c->config),
 	};
 
 	return front_new(&fc, w->loop, w->api, w->obs, &w->front, f);
@@ -179,6 +189,7 @@ enum err worker_new(const struct worker_config *c, const struct worker_snapshots
 	if (w == NULL)
 		return fail_set(f, e, "out of memory");
 	w->index = c->index;
+	w->gate = c->gate;
 	w->fleet = c->fleet;
 	w->drain.worker = w;
 	sem_init(&w->go, 0, 0);

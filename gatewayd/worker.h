@@ -19,6 +19,7 @@ struct config;
 struct crew;
 struct ctl;
 struct fleet;
+struct gate;
 struct issuer;
 struct keyring;
 struct obs;
@@ -26,6 +27,7 @@ struct pool;
 struct role_set;
 struct route_table;
 struct store;
+struct peers;
 struct seal;
 struct upstream;
 struct worker;
@@ -43,7 +45,9 @@ struct worker_config {
 	const struct issuer *issuers; /* outlive the workers */
 	size_t nissuers;
 	int http_fd, grpc_fd, admin_fd; /* taken */
-	struct crew *http_crew, *grpc_crew; /* outlive the workers */
+	struct crew *http_crew, *grpc_crew; /* outlive the workers, as what follows */
+	struct peers *peers;
+	struct gate *gate;
 };
 
 /* Snapshots that hold from now on; NULL: unchanged. A worker takes references of its own. */
@@ -52,7 +56,7 @@ struct worker_snapshots {
 	struct role_set *roles;
 	struct route_table *routes;
 	struct certs certs; /* none: unchanged */
-	const struct config *config; /* read while it is handed out, not kept */
+	const struct config *config; /* that has changed; lives until the end */
 };
 
 enum err worker_new(const struct worker_config *c, const struct worker_snapshots *s,

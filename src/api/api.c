@@ -45,6 +45,12 @@ void api_free(struct api *a)
 	heap_free(a);
 }
 
+void api_configure(struct api *a, size_t max_body, const struct config_list *cors_origins)
+{
+	a->c.max_body = max_body;
+	a->c.cors_origins = cors_origins;
+}
+
 struct proxy *api_proxy(struct api *a)
 {
 	return a->c.proxy;

@@ -33,6 +33,8 @@ struct api_config {
 
 enum err api_new(const struct api_config *c, struct api **out);
 void api_free(struct api *a);
+/* Other values of these, from now on. */
+void api_configure(struct api *a, size_t max_body, const struct config_list *cors_origins);
 
 enum api_next {
 	API_READ_BODY, /* call api_run when the body is in r->body, or r->in */

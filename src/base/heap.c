@@ -32,6 +32,11 @@ void *heap_zalloc(size_t n)
 	return fault() ? NULL : calloc(1, n > 0 ? n : 1);
 }
 
+void *heap_aligned(size_t align, size_t n)
+{
+	return fault() ? NULL : aligned_alloc(align, (n + align - 1) & ~(align - 1));
+}
+
 void *heap_realloc(void *p, size_t n)
 {
 	return fault() ? NULL : realloc(p, n > 0 ? n : 1);

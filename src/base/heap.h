@@ -8,6 +8,8 @@
 /* NULL when out of memory. heap_zalloc zeroes. Free with heap_free (NULL allowed). */
 void *heap_alloc(size_t n) __attribute__((malloc, warn_unused_result));
 void *heap_zalloc(size_t n) __attribute__((malloc, warn_unused_result));
+/* At an address that is a multiple of `align`, a power of two. */
+void *heap_aligned(size_t align, size_t n) __attribute__((malloc, warn_unused_result));
 void *heap_realloc(void *p, size_t n) __attribute__((warn_unused_result));
 void *heap_dup(const void *p, size_t n) __attribute__((warn_unused_result));
 char *heap_strdup(const char *z) __attribute__((warn_unused_result));

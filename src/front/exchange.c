@@ -11,14 +11,14 @@
 
 #define SPARE_MAX 1024
 
-enum err stock_new(struct loop *loop, struct api *api, struct obs_worker *obs, size_t max_started,
+enum err stock_new(struct loop *loop, struct api *api, struct obs_worker *obs, struct gate *gate,
     size_t max_body, struct stock **out)
 {
 	struct stock *s = heap_zalloc(sizeof *s);
 
 	if (s == NULL)
 		return E_NOMEM;
-	*s = (struct stock){ .loop = loop, .api = api, .obs = obs, .max_started = max_started,
+	*s = (struct stock){ .loop = loop, .api = api, .obs = obs, .gate.gate = gate,
 		.max_body = max_body };
 	*out = s;
 	return OK;
@@ -49,25 +49,7 @@ void stock_close(struct stock *s)
 	if (s == NULL)
 		return;
 	s->closed = true;
-	s->idle = NULL;
 	free_when_unused(s);
-}
-
-void stock_drain(struct stock *s, void (*idle)(void *arg), void *arg)
-{
-	s->draining = true;
-	s->idle = idle;
-	s->idle_arg = arg;
-}
-
-void stock_turn(struct stock *s)
-{
-	void (*idle)(void *) = s->idle;
-
-	if (!s->draining || s->active > 0 || idle == NULL)
-		return;
-	s->idle = NULL;
-	idle(s->idle_arg);
 }
 
 static struct exchange *take_spare(struct stock *s)
@@ -113,8 +95,8 @@ void exchange_drop(struct exchange *x)
 	struct stock *s = x->stock;
 
 	s->active--;
-	if (x->started)
-		s->started--;
+	if (x->admitted)
+		gate_leave(&s->gate);
 	blank(x);
 	if (s->nspare < SPARE_MAX && !s->closed) {
 		request_reset(&x->r);
@@ -238,10 +220,11 @@ bool exchange_start(struct exchange *x, struct wire *w, enum err e)
 
 	assert(!x->started);
 	note_caller(&x->r, w);
-	if (e == OK && s->max_started > 0 && s->started >= s->max_started)
-		e = E_OVERLOADED;
+	if (e == OK) {
+		x->admitted = gate_enter(&s->gate);
+		e = x->admitted ? OK : E_OVERLOADED;
+	}
 	x->started = true;
-	s->started++;
 	if (e != OK) {
 		refuse(x, e);
 		return false;

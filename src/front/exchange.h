@@ -1,5 +1,5 @@
 /* One request and its answer on a client connection, and the stock of them on one worker: recycled,
- * so that a request costs no allocation of ours; counted, for limits.requests and for draining.
+ * so that a request costs no allocation of ours; counted, for draining; admitted by the process' gate.
  *
  * An exchange outlives its connection while a step still works on it (`conn` is then NULL), and the
  * stock outlives the front for the same reason. One thread: the worker's. */
@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "front/check.h"
 #include "front/deadline.h"
+#include "front/gate.h"
 #include "front/grpc.h"
 #include "request/request.h"
 
@@ -28,6 +29,7 @@ struct exchange {
 	struct request r;
 	struct stock *stock;
 	struct exchange *next, *prev; /* spare ones; or the exchanges of one HTTP/2 connection */
+	bool admitted; /* counts as one of limits.requests */
 	bool started;  /* api_start was called: respond will come, or has come */
 	bool complete; /* api_run was called: the body is here, or comes as r.in */
 	bool answered; /* respond has come */
@@ -63,21 +65,15 @@ struct stock {
 	struct exchange *spare;
 	size_t nspare;
 	size_t active;      /* exchanges between exchange_new and its end */
-	size_t started;     /* of these, known to api_start */
-	size_t max_started; /* limits.requests; 0: no limit */
+	struct gate_share gate;
 	size_t max_body;    /* limits.body */
-	bool draining, closed;
-	void (*idle)(void *arg); /* called when draining and nothing is active any more */
-	void *idle_arg;
+	bool closed;
 };
 
-enum err stock_new(struct loop *loop, struct api *api, struct obs_worker *obs, size_t max_started,
+enum err stock_new(struct loop *loop, struct api *api, struct obs_worker *obs, struct gate *gate,
     size_t max_body, struct stock **out);
 /* The front is gone: the stock goes with the last active exchange. */
 void stock_close(struct stock *s);
-void stock_drain(struct stock *s, void (*idle)(void *arg), void *arg);
-/* Once an iteration: calls `idle` when its time has come. */
-void stock_turn(struct stock *s);
 
 /* With r->loop, obs, api and the times filled in. NULL when out of memory. */
 struct exchange *exchange_new(struct stock *s);
@@ -93,7 +89,7 @@ void exchange_drop(struct exchange *x);
 /* Answers with e, and with x->why. */
 struct step exchange_fail(struct exchange *x, enum err e);
 /* Notes what TLS on w knows of the caller; calls api_start, or answers `e` instead when it is not OK or
- * the worker has too many requests. Returns whether the body is wanted; a body that is too long already by
+ * there are too many requests. Returns whether the body is wanted; a body that is too long already by
  * its head is answered here. */
 bool exchange_start(struct exchange *x, struct wire *w, enum err e);
 

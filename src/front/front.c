@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/heap.h"
 #include "base/rnd.h"
 #include "base/str.h"
@@ -19,17 +20,21 @@
 #include "front/peers.h"
 
 #define BACKLOG 4096
+#define PATIENCE CLOCK_SEC /* of a drain, with clients that don't close */
 
 struct front {
 	struct loop *loop;
 	struct front_limits limits;
 	struct stock *stock;
-	struct peers peers;
+	struct peers *peers;
 	struct linger_set linger;
 	struct handshakes handshakes;
 	struct http1 *http, *admin;
 	struct http2 *grpc;
 	struct loop_hook hook;
+	void (*idle)(void *arg); /* draining: to be called when nothing is left to do */
+	void *idle_arg;
+	int64_t quiet_since; /* monotonic: draining, and no request since; 0: there are requests */
 };
 
 /* ---- sockets ------------------------------------------------------------------------------- */
@@ -167,6 +172,34 @@ static int64_t sooner(int64_t a, int64_t b)
 	return a < 0 ? b : b < 0 || a < b ? a : b;
 }
 
+static bool connected(const struct front *fr)
+{
+	return fr->linger.n > 0 || (fr->http != NULL && http1_connected(fr->http)) ||
+	    (fr->admin != NULL && http1_connected(fr->admin)) || (fr->grpc != NULL && http2_connected(fr->grpc));
+}
+
+/* Behind the last request there may be answers that wait for a slow reader, and clients that have yet to hear
+ * that this was it. */
+static int64_t drain_turn(struct front *fr)
+{
+	void (*idle)(void *) = fr->idle;
+	int64_t now = loop_now(fr->loop);
+
+	if (idle == NULL)
+		return -1;
+	if (fr->stock->active > 0) {
+		fr->quiet_since = 0;
+		return -1;
+	}
+	if (fr->quiet_since == 0)
+		fr->quiet_since = now;
+	if (connected(fr) && now - fr->quiet_since < PATIENCE)
+		return fr->quiet_since + PATIENCE - now;
+	fr->idle = NULL;
+	idle(fr->idle_arg);
+	return -1;
+}
+
 static int64_t turn_cb(struct loop_hook *hook)
 {
 	struct front *fr = (struct front *)((char *)hook - offsetof(struct front, hook));
@@ -178,15 +211,14 @@ static int64_t turn_cb(struct loop_hook *hook)
 		us = sooner(us, http1_turn(fr->admin));
 	if (fr->grpc != NULL)
 		us = sooner(us, http2_turn(fr->grpc));
-	stock_turn(fr->stock);
-	return us;
+	return sooner(us, drain_turn(fr));
 }
 
 static enum err open_http1(struct front *fr, int fd, unsigned listener, struct crew *crew,
     struct http1 **out, struct fail *f)
 {
 	struct http1_config c = { .fd = fd, .listener = listener, .limits = &fr->limits,
-		.loop = fr->loop, .crew = crew, .stock = fr->stock, .peers = &fr->peers, .linger = &fr->linger,
+		.loop = fr->loop, .crew = crew, .stock = fr->stock, .peers = fr->peers, .linger = &fr->linger,
 		.handshakes = &fr->handshakes };
 
 	return fd >= 0 ? http1_new(&c, out, f) : OK;
@@ -196,7 +228,7 @@ static enum err open_http2(struct front *fr, int fd, unsigned listener, struct c
     struct http2 **out, struct fail *f)
 {
 	struct http2_config c = { .fd = fd, .listener = listener, .limits = &fr->limits,
-		.loop = fr->loop, .crew = crew, .stock = fr->stock, .peers = &fr->peers, .linger = &fr->linger,
+		.loop = fr->loop, .crew = crew, .stock = fr->stock, .peers = fr->peers, .linger = &fr->linger,
 		.handshakes = &fr->handshakes };
 
 	return fd >= 0 ? http2_new(&c, out, f) : OK;
@@ -219,11 +251,11 @@ enum err front_new(const struct front_config *c, struct loop *loop, struct api *
 		goto out;
 	fr->loop = loop;
 	fr->limits = c->limits;
+	fr->peers = c->peers;
 	fr->hook.cb = turn_cb;
-	peers_init(&fr->peers, c->limits.connections, c->limits.per_address);
 	linger_init(&fr->linger, loop);
 	loop_hook_add(loop, &fr->hook);
-	e = stock_new(loop, api, obs, c->limits.requests, c->limits.body, &fr->stock);
+	e = stock_new(loop, api, obs, c->gate, c->limits.body, &fr->stock);
 	if (e == OK)
 		e = handshakes_init(&fr->handshakes, obs);
 	if (e != OK)
@@ -255,9 +287,17 @@ void front_set_tls_take(struct front *fr, struct tls_server *t)
 	handshakes_set_server_take(&fr->handshakes, t);
 }
 
+void front_configure(struct front *fr, const struct front_limits *l)
+{
+	fr->limits.body = fr->stock->max_body = l->body;
+	fr->limits.headers = l->headers;
+	fr->limits.header_count = l->header_count;
+}
+
 void front_drain(struct front *fr, void (*idle)(void *arg), void *arg)
 {
-	stock_drain(fr->stock, idle, arg);
+	fr->idle = idle;
+	fr->idle_arg = arg;
 	if (fr->http != NULL)
 		http1_drain(fr->http);
 	if (fr->admin != NULL)
@@ -276,7 +316,6 @@ void front_free(struct front *fr)
 	loop_hook_del(fr->loop, &fr->hook);
 	linger_release(&fr->linger);
 	handshakes_release(&fr->handshakes);
-	peers_release(&fr->peers);
 	stock_close(fr->stock);
 	heap_free(fr);
 }

@@ -15,6 +15,7 @@
 #include "front/sock.h"
 
 #define PARTING_TIME (20 * CLOCK_MS)
+#define LEAVING_TIME (100 * CLOCK_MS)
 /* A body that arrives steadily may take longer than the timeout. */
 #define BODY_RATE 4096 /* bytes in a timeout's time */
 #define READ_AHEAD 4096
@@ -435,6 +436,7 @@ enum err http1_new(const struct http1_config *cfg, struct http1 **out, struct fa
 	deadlines_init(&h->body, l, lim->body_timeout_us, body_late_cb);
 	deadlines_init(&h->send, l, lim->body_timeout_us, send_late_cb);
 	deadlines_init(&h->parting, l, PARTING_TIME, parting_cb);
+	deadlines_init(&h->leaving, l, LEAVING_TIME, idle_cb);
 	if (listener_open(&h->listener, l, cfg->fd, cfg->crew, accepted_cb) != OK) {
 		http1_free(h);
 		return fail_set(f, E_INTERNAL, "the HTTP/1.1 listener does not start");
@@ -443,15 +445,20 @@ enum err http1_new(const struct http1_config *cfg, struct http1 **out, struct fa
 	return OK;
 }
 
+bool http1_connected(const struct http1 *h)
+{
+	return h->conns != NULL;
+}
+
+/* A client that is busy on its connection has the next request on its way: it is answered, and told that it
+ * was the last one. */
 void http1_drain(struct http1 *h)
 {
 	listener_close(&h->listener);
 	h->draining = true;
 	for (struct http1_conn *c = h->conns; c != NULL; c = c->next)
-		if (c->state == HTTP1_HEAD && c->x == NULL && c->in.p == NULL) {
-			c->over = true;
-			http1_dirty(c);
-		}
+		if (c->state == HTTP1_HEAD && c->x == NULL && c->in.p == NULL)
+			deadline_set(&c->deadline, &h->leaving);
 }
 
 void http1_free(struct http1 *h)
@@ -468,6 +475,7 @@ void http1_free(struct http1 *h)
 	deadlines_release(&h->body);
 	deadlines_release(&h->send);
 	deadlines_release(&h->parting);
+	deadlines_release(&h->leaving);
 	while (h->nspare_in > 0)
 		buf_release(&h->spare_in[--h->nspare_in]);
 	while (h->spare != NULL) {

@@ -40,7 +40,7 @@ struct http1 {
 	bool draining;
 	/* for a head since accept or its first byte; between requests; for a body; for an answer to go; since
 	 * the client has closed its side */
-	struct deadlines head, idle, body, send, parting;
+	struct deadlines head, idle, body, send, parting, leaving;
 	struct date date;
 	struct buf out;         /* the head that is written */
 	struct buf spare_in[HTTP1_SPARE_IN];

@@ -11,6 +11,7 @@
 #include "front/peers.h"
 #include "front/sock.h"
 
+#define FAREWELL (100 * CLOCK_MS) /* longer than most ways to a client and back */
 #define OUT_MAX (1u << 20) /* hard: HTTP2_OUT and the largest frame behind it stay far below */
 
 /* ---- the end of a connection --------------------------------------------------------------- */
@@ -70,9 +71,7 @@ static void leave(struct http2_conn *c)
 
 void http2_conn_idle(struct http2_conn *c)
 {
-	if (c->h->draining)
-		leave(c);
-	else
+	if (!c->h->draining)
 		deadline_set(&c->deadline, &c->h->idle);
 }
 
@@ -380,7 +379,7 @@ enum err http2_new(const struct http2_config *cfg, struct http2 **out, struct fa
 	deadlines_init(&h->quiet, cfg->loop, lim->idle_timeout_us, quiet_cb);
 	deadlines_init(&h->body, cfg->loop, lim->body_timeout_us, http2_stream_late_cb);
 	deadlines_init(&h->send, cfg->loop, lim->body_timeout_us, send_late_cb);
-	deadlines_init(&h->farewell, cfg->loop, CLOCK_SEC, idle_cb);
+	deadlines_init(&h->farewell, cfg->loop, FAREWELL, idle_cb);
 	e = listener_open(&h->listener, cfg->loop, cfg->fd, cfg->crew, accepted_cb);
 	if (e == OK)
 		e = make_options(h);
@@ -392,17 +391,18 @@ enum err http2_new(const struct http2_config *cfg, struct http2 **out, struct fa
 	return OK;
 }
 
-/* RFC 9113, 6.8: first a GOAWAY that refuses nothing, and a second later one that says which stream
- * was the last, so that no request that is on its way is lost. */
+bool http2_connected(const struct http2 *h)
+{
+	return h->conns != NULL;
+}
+
+/* RFC 9113, 6.8: first a GOAWAY that refuses nothing, and a little later one that says which stream was the
+ * last, so that no request that is on its way is lost. */
 void http2_drain(struct http2 *h)
 {
 	listener_close(&h->listener);
 	h->draining = true;
 	for (struct http2_conn *c = h->conns; c != NULL; c = c->next) {
-		if (c->streams == 0) {
-			leave(c);
-			continue;
-		}
 		http2_rpc_drain(c);
 		(void)nghttp2_submit_shutdown_notice(c->session);
 		deadline_set(&c->deadline, &h->farewell);

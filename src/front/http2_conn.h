@@ -69,7 +69,7 @@ struct http2_conn {
 
 /* http2.c */
 void http2_conn_dirty(struct http2_conn *c);
-/* No stream is open any more: starts the idle time, or ends a connection that is leaving. */
+/* No stream is open any more: starts the idle time. */
 void http2_conn_idle(struct http2_conn *c);
 
 /* http2_stream.c */

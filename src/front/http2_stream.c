@@ -137,7 +137,8 @@ static int begin_cb(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
 	link_exchange(c, x);
 	c->streams++;
 	http2_noise_credit(&c->noise);
-	deadline_set(&c->deadline, &c->h->head);
+	if (!c->h->draining)
+		deadline_set(&c->deadline, &c->h->head);
 	return 0;
 }
 
@@ -274,7 +275,8 @@ static void headed(struct http2_conn *c, struct exchange *x, bool end)
 	bool wanted;
 
 	c->heard = false;
-	deadline_set(&c->deadline, c->h->draining ? &c->h->farewell : &c->h->quiet);
+	if (!c->h->draining) /* which has set its own */
+		deadline_set(&c->deadline, &c->h->quiet);
 	x->h2.grpc = request_is_grpc(&x->r);
 	c->working++;
 	wanted = exchange_start(x, &c->wire, e);

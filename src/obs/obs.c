@@ -126,6 +126,11 @@ enum err obs_worker_new(struct obs *o, struct loop *loop, bool access_log, struc
 	return OK;
 }
 
+void obs_worker_set_access_log(struct obs_worker *w, bool on)
+{
+	w->access_log = on;
+}
+
 void obs_worker_free(struct obs_worker *w)
 {
 	struct obs_worker **p;

@@ -30,6 +30,7 @@ void obs_free(struct obs *o);
 /* Before the worker runs. The access log is gathered and given to its thread when 32 KiB are there or 100 ms
  * have passed (a timer of `loop`), and at obs_worker_flush. */
 enum err obs_worker_new(struct obs *o, struct loop *loop, bool access_log, struct obs_worker **out);
+void obs_worker_set_access_log(struct obs_worker *w, bool on); /* worker thread */
 void obs_worker_flush(struct obs_worker *w);
 void obs_worker_free(struct obs_worker *w);
 

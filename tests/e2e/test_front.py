@@ -1,13 +1,16 @@
 """What the gateway says of odd requests, to the caller and in its log."""
 import concurrent.futures
 import contextlib
+import json
 import re
 import socket
 import sqlite3
 import subprocess
+import threading
 
 import pytest
 
+from harness import h2
 from harness.paths import GATEWAYD, program
 from harness.raw import raw
 from harness.wait import until
@@ -198,3 +201,92 @@ def listens(port):
 def audited(gw):
     with contextlib.closing(sqlite3.connect(gw.store_url.removeprefix("sqlite:"))) as db:
         return db.execute("SELECT count(*) FROM audit WHERE action = 'tenants.delete'").fetchone()[0]
+
+
+class Streams(threading.Thread):
+    """A client of HTTP/2 with ten requests under way at any time, until it is told of the end; a slow one reads little."""
+
+    def __init__(self, replica, token, slow):
+        super().__init__()
+        self.client = h2.Client(replica.port("grpc"))
+        self.client.socket.settimeout(30)
+        self.token, self.slow = token, slow
+        self.open, self.answered, self.last = set(), 0, None
+        if slow:
+            self.client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+
+    def ask(self):
+        stream = 2 * (len(self.open) + self.answered) + 1
+        self.open.add(stream)
+        self.client.request(stream, ("authorization", f"Bearer {self.token}"), path="/v1/me")
+
+    def run(self):
+        for _ in range(10):
+            self.ask()
+        for kind, flags, stream, payload in self.client.frames():
+            if self.slow:
+                threading.Event().wait(0.001)
+            if kind == h2.GOAWAY:
+                self.last = int.from_bytes(payload[:4], "big")
+            if kind == h2.DATA:
+                self.client.send(h2.frame(h2.WINDOW, 0, 0, len(payload).to_bytes(4, "big")))
+            if kind in (h2.DATA, h2.HEADERS) and flags & h2.END_STREAM:
+                self.open.remove(stream)
+                self.answered += 1
+                if self.last is None:
+                    self.ask()
+
+
+class Requests(threading.Thread):
+    """A client of HTTP/1.1 that asks and asks on one connection."""
+
+    def __init__(self, replica, token):
+        super().__init__()
+        self.connection = replica.connect()
+        self.request = f"GET /v1/me HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        self.answered, self.half = 0, b""
+
+    def run(self):
+        try:
+            while True:
+                self.connection.send(self.request)
+                status, headers, body = self.connection.response()
+                assert status == 200 and json.loads(body)
+                self.answered += 1
+                if headers.get("connection") == "close":
+                    return
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            self.half = self.connection.buffer
+
+
+def test_a_drain_loses_no_answer(gateway):
+    replica = gateway(config={"workers": 2}).replicas[0]
+    token = replica.gateway.signin()["access_token"]
+    streams = [Streams(replica, token, slow=i % 2) for i in range(6)]
+    clients = [Requests(replica, token) for _ in range(6)]
+    for t in streams + clients:
+        t.start()
+    until(lambda: all(t.answered > 20 for t in streams + clients), 20, "everybody to be answered")
+    replica.stop()
+    for t in streams + clients:
+        t.join(30)
+    for s in streams:
+        assert s.last is not None, "the end is announced"
+        assert not [x for x in s.open if x <= s.last], "what was taken is answered"
+    assert not any(c.half for c in clients), "no half answer"
+
+
+def test_limits_are_reloaded(gateway):
+    replica = gateway(config={"workers": 2}).replicas[0]
+    post = lambda: ask(replica, "POST /v1/auth/signin HTTP/1.1", "Content-Type: application/json", "Content-Length: 3000",
+                       "Origin: http://a.test", body=b"{}" + b" " * 2998)
+    status, head, _ = post()
+    assert status == 400 and "access-control" not in head
+    replica.reload(limits__body=2000, cors__origins=["http://a.test"], access_log=False)
+    until(lambda: post()[0] == 413, 10, "the new limit")
+    _, head, _ = ask(replica, "GET /.well-known/jwks.json HTTP/1.1", "Origin: http://a.test")
+    assert "access-control-allow-origin: http://a.test" in head
+    assert ask(replica, "GET /health HTTP/1.1")[0] == 200
+    replica.stop()
+    said = [e["op"] for e in replica.log() if e.get("msg") == "access"]
+    assert "auth.signin" in said and "health" not in said

@@ -194,8 +194,10 @@ def test_many_slow_clients_do_not_slow_others(gateway):
             s.close()
 
 
-def test_too_many_connections_of_one_address(gateway):
-    replica = gateway(config={"limits.per_address": 3, "workers": 1}).replicas[0]
+@pytest.mark.parametrize("key", ["limits.per_address", "limits.connections"])
+def test_too_many_connections(gateway, key):
+    """The limit is the process's, whichever workers have the connections."""
+    replica = gateway(config={key: 3, "workers": 4}).replicas[0]
     held = []
     try:
         for _ in range(3):

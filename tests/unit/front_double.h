@@ -14,6 +14,8 @@
 #include "base/clock.h"
 #include "base/heap.h"
 #include "front/front.h"
+#include "front/gate.h"
+#include "front/peers.h"
 #include "obs/obs.h"
 
 /* ---- api ----------------------------------------------------------------------------------- */
@@ -167,7 +169,8 @@ struct worker {
 	struct obs *obs;
 	struct obs_worker *obs_worker;
 	struct front *front;
-	struct front_limits limits;
+	struct peers *peers;
+	struct gate *gate;
 	pthread_t thread;
 	struct sockaddr_storage http, grpc, admin;
 	atomic_bool drained;
@@ -180,9 +183,14 @@ static void *worker_main(void *arg)
 }
 
 static const struct front_limits default_limits = { .body = 256 * 1024, .headers = 16384,
-	.header_count = 64, .connections = 1000, .requests = 1000, .per_address = 0,
+	.header_count = 64,
 	.header_timeout_us = 300 * CLOCK_MS, .body_timeout_us = 300 * CLOCK_MS,
 	.idle_timeout_us = 10 * CLOCK_SEC };
+
+/* What the next worker_up allows. */
+static struct {
+	size_t connections, per_address, requests;
+} most = { 1000, 0, 1000 };
 
 /* tls (may be NULL): a reference that is taken. sndbuf: bytes that the sockets hold for a client that does
  * not read, 0: as many as usual. */
@@ -207,6 +215,10 @@ static void worker_up_with(struct worker *w, const struct front_limits *limits, 
 	for (int i = 0; i < 3 && sndbuf > 0; i++)
 		(void)setsockopt((int[]){ c.http_fd, c.grpc_fd, c.admin_fd }[i], SOL_SOCKET, SO_SNDBUF, &sndbuf,
 		    sizeof sndbuf);
+	assert_int_equal(peers_new(most.connections, most.per_address, &w->peers), OK);
+	assert_int_equal(gate_new(most.requests, 1, &w->gate), OK);
+	c.peers = w->peers;
+	c.gate = w->gate;
 	assert_int_equal(front_new(&c, w->loop, NULL, w->obs_worker, &w->front, &f), OK);
 	front_set_tls_take(w->front, tls);
 	assert_int_equal(pthread_create(&w->thread, NULL, worker_main, w), 0);
@@ -222,6 +234,8 @@ static void worker_down(struct worker *w)
 	loop_stop(w->loop);
 	pthread_join(w->thread, NULL);
 	front_free(w->front);
+	peers_free(w->peers);
+	gate_free(w->gate);
 	obs_worker_free(w->obs_worker);
 	obs_free(w->obs);
 	loop_free(w->loop);

@@ -829,19 +829,20 @@ static void test_steady_slow_reader_gets_all(void **state)
 	close(fd);
 }
 
-/* ---- limits of the worker ------------------------------------------------------------------- */
+/* ---- limits of the process ------------------------------------------------------------------- */
 
 static void test_too_many(void **state)
 {
-	struct front_limits lim = default_limits;
 	static struct answer a;
 	int fd[3];
 
 	(void)state;
 	worker_down(&w);
-	lim.requests = 2;
-	lim.per_address = 3;
-	worker_up(&w, &lim);
+	most.requests = 2;
+	most.per_address = 3;
+	worker_up(&w, &default_limits);
+	most.requests = 1000;
+	most.per_address = 0;
 	for (int i = 0; i < 3; i++) {
 		fd[i] = dial(&w.http);
 		if (i < 2)
