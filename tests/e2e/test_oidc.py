@@ -299,6 +299,9 @@ def test_linking_and_unlinking(house):
     r = link(gw, tokens, "bob")
     assert r.status_code == 200 and r.json()["subject"] == "bob", r.text
     assert link(gw, tokens, "bob").json()["id"] == r.json()["id"]  # again: the same
+    root = gw.signin()["access_token"]
+    until(lambda: [(a["actor"], a["outcome"]) for a in gw.admin(
+        "GET", "/admin/audit?action=auth.oidc.callback", root)["items"]] == [(tokens["user"]["id"], "ok")] * 2)
     by_bob = sign_in(gw, "bob").json()
     assert me(gw, by_bob)["id"] == tokens["user"]["id"]
     [identity] = gw.call("GET", "/v1/auth/identities", token=tokens["access_token"]).json()["items"]

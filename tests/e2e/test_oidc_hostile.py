@@ -226,6 +226,28 @@ def test_a_provider_that_hangs_costs_nobody_else(gw, hostile):
         hostile.let_go.set()
 
 
+def test_nothing_that_was_told_is_written_down(gateway, hostile):
+    config, env = settings(hostile.issuer, **{"auth.signup": "verify", "log.level": "debug"})
+    gw = gateway(config=config, env=env)
+    assert sign_in(gw, hostile).status_code == 200
+    hostile.claims = lambda c: {**c, "nonce": "another"}
+    assert code(sign_in(gw, hostile)) == INVALID
+    hostile.claims = lambda c: c
+    hostile.response = lambda r: json.dumps(r).encode() + b"x"
+    assert code(sign_in(gw, hostile)) == INVALID
+    hostile.answer = lambda handler: handler.json({"error": "invalid_grant", "error_description": "secret"}, 400)
+    assert code(sign_in(gw, hostile)) == (401, "oidc_refused")
+    root = gw.signin()["access_token"]
+    until(lambda: '"op":"auth.signin"' in gw.replicas[0].process.output())
+    log = gw.replicas[0].process.output()
+    assert log.count("does not hold") == 2 and "nonce" in log and "invalid_grant" in log
+    places = [log, gw.call("GET", "/metrics", listener="admin").text,
+              gw.call("GET", "/admin/audit?page_size=500", token=root, listener="admin").text]
+    assert len(hostile.told) == 9
+    for secret in [*hostile.told, *hostile.codes, *(q["state"] for q in hostile.codes.values())]:
+        assert not any(secret in place for place in places), secret
+
+
 # ---- answers of somebody else ---------------------------------------------------------------------
 
 def test_a_mix_up_with_another_provider(gw, hostile):

@@ -30,6 +30,7 @@ class Hostile:
         self.key = self.new_key("one")
         self.published = [self.key]
         self.codes, self.requests = {}, []
+        self.told = []              # secrets that went over the wire: verifiers, access tokens, ID tokens
         self.metadata = {}          # on top of the true one; None takes a member away
         self.claims = lambda c: c   # of ID tokens
         self.header = {}            # on top of the true one
@@ -109,6 +110,7 @@ class Hostile:
 
     def token(self, form, headers):
         pair = ":".join(urllib.parse.quote_plus(p) for p in (CLIENT_ID, CLIENT_SECRET)).replace("+", "%20")
+        self.told.append(form["code_verifier"])
         request = self.codes.get(form["code"])
         challenge = b64u(hashlib.sha256(form["code_verifier"].encode()).digest())
         if headers["authorization"] != "Basic " + base64.b64encode(pair.encode()).decode():
@@ -118,6 +120,7 @@ class Hostile:
         self.verifier_fits = challenge == request["code_challenge"]
         now = int(time.time())
         access = uuid.uuid4().hex
+        self.told.append(access)
         claims = self.claims({"iss": self.issuer, "aud": CLIENT_ID, "nonce": request["nonce"], "iat": now,
                               "exp": now + 300, "at_hash": b64u(hashlib.sha256(access.encode()).digest()[:16]),
                               **self.person})
@@ -129,4 +132,5 @@ class Hostile:
             return self.id_token(claims)
         token = jwt.JWT(header={"alg": "ES256", "kid": self.key.export_public(as_dict=True)["kid"], **self.header}, claims=claims)
         token.make_signed_token(self.key)
+        self.told.append(token.serialize())
         return token.serialize()
