@@ -133,7 +133,11 @@ static enum err serve(const struct args *a, struct control *c, const struct conf
 
 static int failed(const struct fail *f)
 {
+	char fault[FAIL_FAULT_LEN];
+
 	fprintf(stderr, "gatewayd: %s\n", fail_text(f));
+	for (size_t i = 0; fail_fault(f, i, fault); i++)
+		fprintf(stderr, "  %s\n", fault);
 	return err_info(f->err)->exit;
 }
 

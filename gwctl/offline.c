@@ -9,6 +9,7 @@
 
 enum err offline_config(const struct gwctl *g, struct config **c, struct fail *f)
 {
+	const struct str given = STR("-o: store.url: "); /* how the configuration names what we pass on */
 	const char *store = gwctl_arg(g, "--store");
 	char url[2048], *overrides[] = { url };
 	enum err e;
@@ -18,6 +19,10 @@ enum err offline_config(const struct gwctl *g, struct config **c, struct fail *f
 		return fail_set(f, E_NOMEM, "no memory");
 	snprintf(url, sizeof url, "store.url=%s", store != NULL ? store : "");
 	e = config_load(*c, gwctl_arg(g, "--config"), overrides, store != NULL, environ, f);
+	if (e != OK && store != NULL && str_starts(str_c(f->text), given)) {
+		snprintf(url, sizeof url, "%s", f->text + given.n);
+		fail_set(f, e, "--store: %s", url);
+	}
 	if (e == OK && ((*c)->origin[CONFIG_ID_store_url] == CONFIG_DEFAULT ||
 	    (*c)->store_url == NULL))
 		e = fail_set(f, E_USAGE, "which store? give --store URL, or --config FILE with store.url");

@@ -284,6 +284,21 @@ enum err print_object(const struct print *p, const json_t *o)
 	return e;
 }
 
+/* All of several faults, a line each. */
+static void print_faults(FILE *err, const struct fail *f)
+{
+	char fault[FAIL_FAULT_LEN];
+	struct buf b;
+
+	buf_init(&b, MAX_CELL);
+	for (size_t i = 0; fail_fault(f, i, fault); i++) {
+		buf_clear(&b);
+		add_text(&b, str_c(fault));
+		fprintf(err, "  %s\n", buf_cstr(&b) != NULL ? b.p : "");
+	}
+	buf_release(&b);
+}
+
 void print_fail(FILE *err, enum format format, const struct fail *f, const char *request_id)
 {
 	json_t *o;
@@ -306,4 +321,5 @@ void print_fail(FILE *err, enum format format, const struct fail *f, const char 
 		fprintf(err, " (%s, request %s)", err_code(f->err), request_id);
 	fputc('\n', err);
 	buf_release(&b);
+	print_faults(err, f);
 }

@@ -80,12 +80,13 @@ static int64_t revision_of(const json_t *doc)
  * revision, or edited from the one in force. Any other number goes to the gateway as it is. */
 static enum err number(struct gwctl *g, json_t *doc, struct fail *f)
 {
-	json_t *now = NULL;
+	json_t *now = NULL, *given;
 	enum err e = rest_get(g, "/admin/routing", &now, f);
 
 	if (e != OK)
 		return e;
-	if (json_object_get(doc, "revision") == NULL || revision_of(doc) == revision_of(now))
+	given = json_object_get(doc, "revision");
+	if (given == NULL || (json_is_integer(given) && revision_of(doc) == revision_of(now)))
 		json_object_set_new(doc, "revision", json_integer(revision_of(now) + 1));
 	json_decref(now);
 	return OK;

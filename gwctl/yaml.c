@@ -149,7 +149,8 @@ static enum err read_object(struct reader *r, const yaml_node_t *n, int depth, j
 			return bad(r, n, "a key must be plain text");
 		name = (const char *)key->data.scalar.value;
 		if (json_object_get(o, name) != NULL)
-			return bad(r, key, "the key was given before");
+			return fail_set(r->f, E_BAD_REQUEST, "line %zu: the key \"%.100s\" was given before",
+			    key->start_mark.line + 1, name);
 		e = read_node(r, p->value, depth + 1, &v);
 		if (e != OK)
 			return e;

@@ -82,6 +82,19 @@ const char *fail_text(const struct fail *f)
 	return f->text[0] != '\0' ? f->text : err_info(f->err)->text;
 }
 
+bool fail_fault(const struct fail *f, size_t i, char text[FAIL_FAULT_LEN])
+{
+	const json_t *faults = json_object_get(f->details, "faults"), *one = json_array_get(faults, i);
+	const char *place = json_string_value(json_object_get(one, "path"));
+	const char *what = json_string_value(json_is_string(one) ? one : json_object_get(one, "error"));
+
+	if (json_array_size(faults) < 2 || what == NULL)
+		return false;
+	snprintf(text, FAIL_FAULT_LEN, "%s%s%s", place != NULL ? place : "",
+	    place != NULL && *place != '\0' ? ": " : "", what);
+	return true;
+}
+
 void fail_clear(struct fail *f)
 {
 	if (f == NULL)

@@ -5,6 +5,7 @@
 #define BASE_ERR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct json_t;
 
@@ -50,6 +51,10 @@ enum err fail_wrap(struct fail *f, const char *fmt, ...) __attribute__((format(p
 /* Attaches a details object (stolen). */
 void fail_details_take(struct fail *f, struct json_t *details);
 const char *fail_text(const struct fail *f);
+/* Where there are several faults, the text names the first and details.faults lists them: the i-th of
+ * them in words, "place: what". False behind the last, and when there is only one. */
+#define FAIL_FAULT_LEN 512
+bool fail_fault(const struct fail *f, size_t i, char text[FAIL_FAULT_LEN]);
 void fail_clear(struct fail *f);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/heap.h"
 #include "base/jsonr.h"
+#include "base/suggest.h"
 #include "routing/url.h"
 
 #define NAME_MAX_LEN 64
@@ -324,6 +325,23 @@ static void read_revision(struct reader *x)
 	d->odd_revision = !d->has_revision;
 }
 
+static void fault_unknown(struct reader *x, struct str name)
+{
+	struct suggest s = suggest_for(name);
+	const char *near;
+
+	suggest_offer(&s, "revision");
+	for (int k = 0; k < ROUTE__KINDS; k++) {
+		suggest_offer(&s, sections[k].placement);
+		suggest_offer(&s, sections[k].shards);
+	}
+	near = suggest_get(&s);
+	if (near != NULL)
+		FAULT(x, AT_SECTION(z(x, name)), "unknown key; did you mean %s?", near);
+	else
+		FAULT(x, AT_SECTION(z(x, name)), "unknown key");
+}
+
 static void read_top(struct reader *x, struct str name)
 {
 	bool null = jsonr_peek(&x->r) == 'n';
@@ -348,7 +366,7 @@ static void read_top(struct reader *x, struct str name)
 		}
 	}
 	if (jsonr_skip(&x->r) && !(null && x->d->patch)) /* to remove what is not there is no fault */
-		FAULT(x, AT_SECTION(z(x, name)), "unknown key");
+		fault_unknown(x, name);
 }
 
 static enum err bad_json(const struct reader *x, const char *begin, struct fail *f)

@@ -74,7 +74,7 @@ void faults_add(struct faults *fs, struct fault_at at, const char *fmt, ...)
 	if (z == NULL || place.failed)
 		z = at.section != NULL ? at.section : "";
 	if (fs->n == 1)
-		snprintf(fs->first, sizeof fs->first, "%.100s: %.150s", z, text);
+		snprintf(fs->first, sizeof fs->first, "%.100s%s%.150s", z, *z != '\0' ? ": " : "", text);
 	list(fs, z, text);
 	buf_release(&place);
 }

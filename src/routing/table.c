@@ -56,9 +56,26 @@ struct build {
 	struct fail *f;
 };
 
-static enum err twice(struct build *b, const char *section)
+static enum err twice(struct build *b, const char *section, struct str name)
 {
-	return fail_set(b->f, E_BAD_JSON, "a member of %s is there twice", section);
+	int shown = (int)(name.n < NAME_SHOWN ? name.n : NAME_SHOWN);
+
+	return fail_set(b->f, E_BAD_JSON, "%s: the member \"%.*s\" is there twice", section, shown, name.p);
+}
+
+/* Sorting has put them side by side. */
+static enum err shard_twice(struct build *b, const struct shard_edit *v)
+{
+	while (!str_eq(v[0].name, v[1].name))
+		v++;
+	return twice(b, route_shards_section(b->k), v->name);
+}
+
+static enum err tenant_twice(struct build *b, const struct placement *v)
+{
+	while (!str_eq(v[0].tenant, v[1].tenant))
+		v++;
+	return twice(b, route_placement_section(b->k), v->tenant);
 }
 
 static void fault_unknown(struct build *b, struct str tenant, struct str shard)
@@ -75,7 +92,7 @@ static enum err build_shards(struct build *b)
 	struct route_doc_kind *k = &b->doc->kind[b->k];
 
 	if (!shard_edits_sort(k->shards, k->nshards))
-		return twice(b, route_shards_section(b->k));
+		return shard_twice(b, k->shards);
 	return shard_set_apply(b->base->shards, b->k, !b->doc->patch || k->clear_shards, k->shards,
 	    k->nshards, &b->part->shards);
 }
@@ -130,7 +147,7 @@ static enum err build_placements(struct build *b)
 	if (b->doc->faults.n == 0)
 		e = placements_sort(v, n);
 	if (e == E_CONFLICT)
-		e = twice(b, route_placement_section(b->k));
+		e = tenant_twice(b, v);
 	else if (e == OK && b->doc->faults.n == 0)
 		e = placements_apply(fresh ? NULL : b->base->placements, v, n, &b->part->placements);
 	heap_free(v);

@@ -134,7 +134,7 @@ static void test_yaml_round_trip(void **state)
 static void test_yaml_refused(void **state)
 {
 	static const char *const rows[][2] = {
-		{ "a: 1\na: 2\n", "line 2: the key was given before" },
+		{ "a: 1\na: 2\n", "line 2: the key \"a\" was given before" },
 		{ "a: &x 1\nb: *x\n", "line 2: aliases are not allowed" },
 		{ "a: [1\n", "not YAML" },
 		{ "", "the file is empty" },
