@@ -194,9 +194,26 @@ static enum err list_credentials(struct ctl *c, struct request *r, const struct 
 	return e;
 }
 
+static enum err find_credential(struct ctl *c, struct request *r, void *row, struct fail *f)
+{
+	struct credential *cr = NULL;
+	struct id account, id;
+	size_t n = 0;
+	enum err e = OK;
+
+	if (id_parse(r->param[0], &account) && id_parse(r->param[1], &id))
+		e = credential_list(c->store, account, &r->arena, &cr, &n, f);
+	for (size_t i = 0; i < n; i++)
+		if (id_eq(cr[i].id, id)) {
+			*(struct credential *)row = cr[i];
+			return OK;
+		}
+	return e != OK ? e : fail_set(f, E_NOT_FOUND, "there is no such credential");
+}
+
 const struct resource credential_rows = {
 	.size = sizeof(struct credential), .by = PAGE_BY_ID, .key = offsetof(struct credential, id),
-	.write = credential_write, .list = list_credentials,
+	.write = credential_write, .find = find_credential, .list = list_credentials,
 };
 
 struct credential_create {

@@ -128,3 +128,35 @@ def test_a_token_ends_with_its_credential(door):
     until(lambda: time.time() > end, 5, "the credential's end")
     assert_refused(door.me(f"Bearer {t['access_token']}"))
     refused(token(door, (sa, c["secret"])), 401, "invalid_client")
+
+
+def test_credentials_side_by_side(door):
+    """Of every kind, several of one, each with an end and a last use of its own; up to twenty."""
+    gw, root = door.gw, door.good
+    sa = gw.admin("POST", "/admin/service-accounts", root, {"name": "many"})["id"]
+    path = f"/admin/service-accounts/{sa}/credentials"
+    bodies = [{"kind": "secret"}, {"kind": "secret", "expires_at": "2099-01-01T00:00:00Z"}, {"kind": "api_key"},
+              {"kind": "api_key", "expires_at": "2098-01-01T00:00:00+02:00"}, {"kind": "certificate", "subject": "CN=many"},
+              {"kind": "jwt", "issuer": "https://issuer.test", "subject": "many"}]
+    made = [gw.admin("POST", path, root, body) for body in bodies]
+    for c in made:
+        one = gw.admin("GET", f"{path}/{c['id']}", root)
+        assert "secret" not in one and {k: v for k, v in c.items() if k != "secret"} == one and one["last_used_at"] is None
+    assert [c["expires_at"] for c in made[1:4]] == ["2099-01-01T00:00:00.000Z", None, "2097-12-31T22:00:00.000Z"]
+    assert [c["id"] for c in gw.admin("GET", path, root)["items"]] == [c["id"] for c in made]
+    for c in made[:4]:
+        used = token(door, (sa, c["secret"])) if c["kind"] == "secret" else door.me(f"Bearer {c['secret']}")
+        assert used.status_code == 200
+    until(lambda: [bool(c["last_used_at"]) for c in gw.admin("GET", path, root)["items"]] == [True] * 4 + [False] * 2, 5,
+          "the last uses")
+    for _ in range(20 - len(made)):
+        gw.admin("POST", path, root, {"kind": "api_key"})
+    r = gw.call("POST", path, token=root, listener="admin", json={"kind": "api_key"})
+    assert r.status_code == 409 and "20" in r.json()["error"]
+    gw.admin("DELETE", f"{path}/{made[2]['id']}", root)
+    assert_refused(door.me(f"Bearer {made[2]['secret']}"))
+    assert door.me(f"Bearer {made[3]['secret']}").status_code == 200
+    for missing in (made[2]["id"], str(uuid.uuid4()), "x"):
+        assert gw.call("GET", f"{path}/{missing}", token=root, listener="admin").status_code == 404
+    r = gw.call("POST", path, token=root, listener="admin", json={"kind": "secret", "expires_at": "2001-01-01T00:00:00Z"})
+    assert r.status_code == 400 and r.json()["details"]["field"] == "expires_at"
