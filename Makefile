@@ -161,7 +161,7 @@ test: ## install what tests need; run lint, unit and end-to-end tests; print the
 
 # The whole suite under AddressSanitizer and UBSan, and what the data lane does under ThreadSanitizer.
 TSAN_UNIT := $(addprefix build/tsan/unit/,test_loop test_tally test_principal_cache test_authn test_upstream test_breaker test_fleet test_prober \
-             test_front_http1 test_front_http2 test_feed test_provider)
+             test_front_http1 test_front_http2 test_feed test_provider test_placements test_store_source)
 .PHONY: test-asan test-tsan
 test-asan: ## the whole test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory V=asan test
@@ -172,7 +172,7 @@ test-tsan: ## the tests of threads and of the data lane under ThreadSanitizer
 	tools/run-unit.sh $(TSAN_UNIT)
 	GW_BIN=build/tsan/bin GW_VARIANT=tsan $(PY) -m pytest -n 3 -q tests/e2e/test_first_day.py \
 	    tests/e2e/test_replicas.py tests/e2e/test_races.py tests/e2e/test_raw_http1.py tests/e2e/test_raw_http2.py tests/e2e/test_proxy.py \
-	    tests/e2e/test_tls.py tests/e2e/test_upstream_tls.py
+	    tests/e2e/test_tls.py tests/e2e/test_upstream_tls.py tests/e2e/test_routing.py tests/e2e/test_routing_revisions.py
 
 RACE_ROUNDS ?= 1000
 .PHONY: races
