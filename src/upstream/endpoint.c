@@ -168,4 +168,6 @@ void endpoint_vacant(struct endpoint *ep)
 		}
 	}
 	dial_more(ep);
+	if (ep->nconns + ep->ndials == 0) /* and none could be begun: nothing would ever wake them */
+		fail_waiting(ep, ep->waiting, E_OVERLOADED);
 }
