@@ -189,7 +189,7 @@ chaos: ## nodes that are stopped, killed, slowed and cut off under load for CHAO
 	@GW_BIN=$(BIN) GW_VARIANT=$(V) CHAOS_SECONDS=$(CHAOS_SECONDS) $(PY) -m pytest -q -s tests/e2e/test_chaos.py
 
 .PHONY: timing
-timing: ## a thousand samples a class: whether time tells an account that exists from one that does not (5 min)
+timing: ## a thousand samples a class: whether time tells an account that exists from one that does not (8 min)
 	@tools/deps.sh build test
 	@$(MAKE) -s -j$(JOBS) --no-print-directory all
 	@GW_BIN=$(BIN) GW_VARIANT=$(V) GW_TIMING_SAMPLES=1000 $(PY) -m pytest -q -s tests/e2e/test_timing.py
