@@ -31,7 +31,6 @@
 #define URL_MAX 8192
 #define COOKIE_MAX 8192
 #define AMR STR("fed")
-#define MINUTE (60 * CLOCK_SEC)
 
 static enum err need_oidc(const struct ctl *c, struct fail *f)
 {
@@ -197,7 +196,7 @@ static enum err use_state(struct ctl *c, struct request *r, const struct oidc_st
 	struct write w;
 
 	write_init(&w, &r->arena, clock_wall());
-	oidc_state_use(&w, str_c(s->state), s->begun_at + OIDC_STATE_LIFE + MINUTE);
+	oidc_state_use(&w, str_c(s->state), s->begun_at + OIDC_STATE_LIFE + 2 * OIDC_STATE_SKEW);
 	return w.err != OK ? fail_code(f, w.err) : ctl_write(c, w.st, w.n, f);
 }
 

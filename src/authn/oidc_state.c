@@ -168,7 +168,7 @@ enum err oidc_state_open(struct str cookie, const struct seal *seal, int64_t now
 	buf_init(&plain, PLAIN_MAX);
 	ok = b64u_decode(cookie, sealed, sizeof sealed, &n) &&
 	    seal_open(seal, AD, str_n(sealed, n), &plain) == OK && read_plain(&plain, a, out) &&
-	    now >= out->begun_at - CLOCK_SEC && now < out->begun_at + OIDC_STATE_LIFE;
+	    now >= out->begun_at - OIDC_STATE_SKEW && now < out->begun_at + OIDC_STATE_LIFE;
 	wipe(&plain);
 	return ok ? OK : E_OIDC_STATE;
 }

@@ -18,6 +18,7 @@
 struct seal;
 
 #define OIDC_STATE_LIFE (10 * 60 * CLOCK_SEC)
+#define OIDC_STATE_SKEW (60 * CLOCK_SEC) /* that clocks of replicas may differ */
 #define OIDC_STATE_TOKEN 44 /* 32 random bytes in base64url, and the NUL */
 #define OIDC_RETURN_TO_MAX 1024
 
@@ -40,7 +41,7 @@ void oidc_state_challenge(const struct oidc_state *s, char out[OIDC_STATE_TOKEN]
 
 /* Appends the cookie's value. */
 enum err oidc_state_seal(const struct oidc_state *s, const struct seal *seal, struct buf *out);
-/* E_OIDC_STATE: not ours, or begun longer than OIDC_STATE_LIFE ago. Strings in the arena. */
+/* E_OIDC_STATE: not ours, begun longer than OIDC_STATE_LIFE ago, or in the future. Strings in the arena. */
 enum err oidc_state_open(struct str cookie, const struct seal *seal, int64_t now, struct arena *a,
     struct oidc_state *out);
 
