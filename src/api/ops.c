@@ -240,7 +240,7 @@ const struct op ops_all[] = {
 	  .on = ON_ADMIN, CHANGE(op_identity_create, identity_rows), RIGHT("iam.write"),
 	  IN(scope_user_write), .body = BODY_JSON, .status = 201, .mutates = true,
 	  .request_schema = "IdentityCreate", .reply_schema = "Identity",
-	  .help = "Link an identity at the OpenID provider to a user" },
+	  .help = "Link an identity at the OpenID provider, or at another issuer, to a user" },
 	{ .name = "users.identities.delete", .method = M_DELETE,
 	  .path = "/admin/users/{id}/identities/{iid}", .on = ON_ADMIN, DELETE(identity_rows),
 	  RIGHT("iam.write"), IN(scope_user_write), .status = 204, .mutates = true,

@@ -56,8 +56,8 @@ enum err authn_request(struct authn *a, struct request *r,
 
 /* Swaps the verification keys (takes the reference); forgets tokens of keys that are gone. */
 void authn_set_keys_take(struct authn *a, struct keyring *k);
-/* The change feed: credentials of service accounts have changed. Tokens are held to the epoch of
- * the principal cache instead. */
+/* The change feed: credentials of service accounts, or identities of users, have changed. Tokens are held
+ * to the epoch of the principal cache instead. */
 void authn_flush(struct authn *a);
 
 #endif

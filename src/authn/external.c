@@ -267,8 +267,9 @@ static void fetched(struct provider_wait *w)
 	loop_post(authn_config(x->t->a)->loop, &x->msg);
 }
 
-/* Once for a request; then, or when no fetch is worth it, the key is one that does not exist. */
-static enum err wait_for_keys(struct attempt *t, struct external *x, bool any, uint64_t seen)
+/* Once for a request; then, or when no fetch is worth it, the key is one that does not exist. seen: the
+ * document that has it not; 0: there is none. */
+static enum err wait_for_keys(struct attempt *t, struct external *x, uint64_t seen)
 {
 	enum err e = x->waited ? E_UNAUTHENTICATED : attempt_wait(t);
 
@@ -288,19 +289,19 @@ static enum err wait_for_keys(struct attempt *t, struct external *x, bool any, u
 		}
 	}
 	if (e == E_UNAUTHENTICATED)
-		return any ? attempt_refuse(t, OBS_AUTH_UNKNOWN) : E_PROVIDER_UNAVAILABLE;
+		return seen != 0 ? attempt_refuse(t, OBS_AUTH_UNKNOWN) : E_PROVIDER_UNAVAILABLE;
 	return e;
 }
 
 static enum err find_key(struct attempt *t, struct external *x)
 {
 	struct provider_doc *doc = provider_doc(x->issuer->provider, clock_mono());
-	uint64_t seen = doc != NULL ? doc->serial : 0;
+	uint64_t seen = doc != NULL ? doc->serial : 0; /* of a document: from 1 */
 
 	if (doc != NULL && key_of(x, doc) != NULL)
 		return verify(t, x, doc);
 	provider_doc_unref(doc);
-	return wait_for_keys(t, x, doc != NULL, seen);
+	return wait_for_keys(t, x, seen);
 }
 
 static enum err check_new(struct attempt *t)

@@ -1,10 +1,11 @@
 """Tokens of other issuers (CONTRACT 4, class 2): whom they prove, what is refused, and what happens when
 the issuer is not there."""
+import concurrent.futures
 import json
 import time
-import uuid
 
 import pytest
+import requests
 
 from harness.door import Door, assert_refused, b64u, joined, parts, unb64u
 from harness.gateway import wait_for
@@ -325,6 +326,26 @@ def test_a_key_file_that_is_no_use(gateway, tmp_path, text):
     r = house.me(f"Bearer {joined({'alg': 'none', 'typ': 'at+jwt'}, issuer.claims(), b'')}")
     assert r.status_code in (401, 503)
     assert house.me(f"Bearer {house.good}").status_code == 200
+
+
+def test_a_flood_of_forgeries_keeps_nobody_out(gateway, tmp_path):
+    """Past so many bad signatures a second the control lane checks the unknown ones: still none is taken, and
+    good ones come in, those that are known as well as new ones."""
+    issuer = Issuer(tmp_path, algs=("ES256",))
+    house = House(gateway(config={"issuers": [issuer.config()], "workers": 1}), issuer)
+    known = issuer.token()
+    assert house.status(known) == 200
+    head, claims, sig = parts(known)
+    statuses = []
+
+    def forge(i):
+        token = joined(head, {**claims, "jti": str(i)}, sig)
+        with requests.Session() as s:
+            statuses.append(s.get(f"{house.gw.replicas[0].http}/v1/me", headers={"authorization": f"Bearer {token}"}).status_code)
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(forge, range(1500)))
+        assert set(statuses) == {401}
+        assert house.status(known) == house.status(issuer.token()) == 200
 
 
 # ---- two replicas --------------------------------------------------------------------------------
