@@ -161,7 +161,7 @@ test: ## install what tests need; run lint, unit and end-to-end tests; print the
 
 # The whole suite under AddressSanitizer and UBSan, and what the data lane does under ThreadSanitizer.
 TSAN_UNIT := $(addprefix build/tsan/unit/,test_loop test_tally test_principal_cache test_authn test_upstream test_breaker test_fleet test_prober \
-             test_front_http1 test_front_http2 test_feed test_provider test_placements test_store_source)
+             test_front_http1 test_front_http2 test_feed test_provider test_placements test_store_source test_store test_sqlite test_session)
 .PHONY: test-asan test-tsan
 test-asan: ## the whole test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory V=asan test
