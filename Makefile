@@ -172,7 +172,8 @@ test-tsan: ## the tests of threads and of the data lane under ThreadSanitizer
 	tools/run-unit.sh $(TSAN_UNIT)
 	GW_BIN=build/tsan/bin GW_VARIANT=tsan $(PY) -m pytest -n 3 -q tests/e2e/test_first_day.py \
 	    tests/e2e/test_replicas.py tests/e2e/test_races.py tests/e2e/test_raw_http1.py tests/e2e/test_raw_http2.py tests/e2e/test_proxy.py \
-	    tests/e2e/test_tls.py tests/e2e/test_upstream_tls.py tests/e2e/test_routing.py tests/e2e/test_routing_revisions.py
+	    tests/e2e/test_tls.py tests/e2e/test_upstream_tls.py \
+	    tests/e2e/test_upstream_life.py tests/e2e/test_chaos.py tests/e2e/test_routing.py tests/e2e/test_routing_revisions.py
 
 RACE_ROUNDS ?= 1000
 .PHONY: races
