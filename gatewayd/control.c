@@ -6,8 +6,6 @@
 
 #include "api/ctl.h"
 #include "authn/provider.h"
-#include "authz/decision.h"
-#include "base/arena.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/heap.h"
@@ -16,7 +14,6 @@
 #include "base/rnd.h"
 #include "certs.h"
 #include "crypto/hasher.h"
-#include "crypto/keyring.h"
 #include "crypto/seal.h"
 #include "iam/audit.h"
 #include "iam/signing_key.h"
@@ -28,12 +25,12 @@
 #include "nodes.h"
 #include "obs/obs.h"
 #include "post.h"
-#include "request/op.h"
-#include "request/request.h"
+#include "readiness.h"
 #include "rotation.h"
 #include "routing/compactor.h"
 #include "routing/source.h"
 #include "routing/table.h"
+#include "snapshots.h"
 #include "store/change.h"
 #include "store/migrate.h"
 #include "store/store.h"
@@ -65,13 +62,9 @@ struct control {
 	struct issuers issuers;
 	struct rotation rotation;
 	int64_t loaded_seq; /* of the feed, before the first snapshots were read */
-	_Atomic bool fresh, writable, draining, basic_without_tls, verified_only;
-
-	pthread_mutex_t mu; /* guards the snapshots below */
-	struct keyring *keys;
-	struct role_set *roles;
-	struct route_table *routes;
-	struct certs certs;
+	struct readiness readiness;
+	_Atomic bool basic_without_tls, verified_only;
+	struct snapshots snapshots;
 
 	pthread_mutex_t publish_mu; /* held while snapshots are read, adopted and applied */
 
@@ -87,107 +80,28 @@ struct control {
 
 static struct keyring *get_keys(struct ctl *ctl)
 {
-	struct control *c = ctl->impl;
-	struct keyring *k;
-
-	pthread_mutex_lock(&c->mu);
-	k = keyring_ref(c->keys);
-	pthread_mutex_unlock(&c->mu);
-	return k;
+	return snapshots_keys(&((struct control *)ctl->impl)->snapshots);
 }
 
 static struct route_table *get_routes(struct ctl *ctl)
 {
-	struct control *c = ctl->impl;
-	struct route_table *t;
-
-	pthread_mutex_lock(&c->mu);
-	t = route_table_ref(c->routes);
-	pthread_mutex_unlock(&c->mu);
-	return t;
+	return snapshots_routes(&((struct control *)ctl->impl)->snapshots);
 }
 
-static struct certs get_certs(struct control *c)
+static void adopt(struct control *c, const struct worker_snapshots *s)
 {
-	struct certs certs;
-
-	pthread_mutex_lock(&c->mu);
-	certs = certs_ref(&c->certs);
-	pthread_mutex_unlock(&c->mu);
-	return certs;
-}
-
-static void let_go(struct worker_snapshots *s)
-{
-	keyring_unref(s->keys);
-	role_set_unref(s->roles);
-	route_table_unref(s->routes);
-	certs_unref(&s->certs);
-	*s = (struct worker_snapshots){ 0 };
-}
-
-/* Takes what is not NULL in s as current; the old references go. */
-static void adopt(struct control *c, struct worker_snapshots *s)
-{
-	struct worker_snapshots old = { 0 };
-
-	pthread_mutex_lock(&c->mu);
-	if (s->keys != NULL) {
-		old.keys = c->keys;
-		c->keys = keyring_ref(s->keys);
-	}
-	if (s->roles != NULL) {
-		old.roles = c->roles;
-		c->roles = role_set_ref(s->roles);
-	}
-	if (s->routes != NULL) {
-		old.routes = c->routes;
-		c->routes = route_table_ref(s->routes);
-	}
-	if (s->certs.nodes != NULL) {
-		old.certs = c->certs;
-		c->certs = certs_ref(&s->certs);
-	}
-	pthread_mutex_unlock(&c->mu);
+	snapshots_adopt(&c->snapshots, s);
 	nodes_follow(&c->nodes, s);
-	let_go(&old);
 }
 
-struct wanted {
-	bool keys, roles, routes;
-};
-
-/* A document that can't be used leaves the last good one in force; without one it is an error. */
-static enum err load_routes(struct control *c, struct worker_snapshots *s, struct fail *f)
+static struct snapshots_from from_store(const struct control *c)
 {
-	enum err e = route_source_load(c->source, c->routes, &s->routes, f);
-
-	if (e != E_ROUTING_INVALID || c->routes == NULL)
-		return e;
-	log_fail("the routing document can't be used; the last good one stays", f);
-	fail_clear(f);
-	return OK;
-}
-
-static enum err load(struct control *c, const struct wanted *want, struct worker_snapshots *s,
-    struct fail *f)
-{
-	enum err e = OK;
-
-	if (want->keys)
-		e = iam_keyring_load(c->store, c->seal, clock_wall(), &s->keys, f);
-	if (e == OK && want->roles)
-		e = role_set_load(c->store, &s->roles, f);
-	if (e == OK && want->routes)
-		e = load_routes(c, s, f);
-	if (e != OK)
-		let_go(s);
-	return e;
+	return (struct snapshots_from){ .store = c->store, .seal = c->seal, .source = c->source };
 }
 
 void control_snapshots(struct control *c, struct worker_snapshots *s)
 {
-	*s = (struct worker_snapshots){ c->keys, c->roles, c->routes, c->certs, NULL };
+	*s = c->snapshots.now;
 }
 
 /* ---- the change feed (its own thread) ------------------------------------------------------ */
@@ -211,12 +125,12 @@ static bool pause_or_stop(struct control *c)
 
 /* What a change made necessary must be read before the change counts as applied: while it can't be,
  * this waits, the state ages, and past authz.max_staleness decisions fail closed. */
-static bool load_until_done(struct control *c, const struct wanted *want,
+static bool load_until_done(struct control *c, const struct snapshots_from *want,
     struct worker_snapshots *s)
 {
 	struct fail f = { 0 };
 
-	while (load(c, want, s, &f) != OK) {
+	while (snapshots_load(&c->snapshots, want, s, &f) != OK) {
 		log_fail("a change could not be read; trying again", &f);
 		fail_clear(&f);
 		if (pause_or_stop(c))
@@ -227,7 +141,7 @@ static bool load_until_done(struct control *c, const struct wanted *want,
 
 /* One at a time: the feed, and reloads of a routing file. What is read under publish_mu is adopted and
  * applied before anything newer is read, so workers never go back. */
-static void publish(struct control *c, const struct wanted *want, const struct change *changes,
+static void publish(struct control *c, const struct snapshots_from *want, const struct change *changes,
     size_t n, bool flush, int64_t seq)
 {
 	struct worker_snapshots s = { 0 };
@@ -239,15 +153,16 @@ static void publish(struct control *c, const struct wanted *want, const struct c
 		if (s.routes != NULL && c->compactor != NULL)
 			route_compactor_offer(c->compactor, s.routes);
 	}
-	let_go(&s);
+	snapshots_let_go(&s);
 	pthread_mutex_unlock(&c->publish_mu);
 }
 
 static void apply(void *ctx, const struct change *changes, size_t n, bool flush, int64_t seq)
 {
 	struct control *c = ctx;
-	struct wanted want = { flush, flush, flush };
+	struct snapshots_from want = from_store(c);
 
+	want.keys = want.roles = want.routes = flush;
 	for (size_t i = 0; i < n; i++) {
 		want.keys |= changes[i].kind == CHANGE_KEY;
 		want.roles |= changes[i].kind == CHANGE_ROLE || changes[i].kind == CHANGE_TENANT;
@@ -263,7 +178,7 @@ static void fresh(void *ctx, int64_t seq, int64_t wall)
 
 	(void)seq;
 	(void)wall;
-	atomic_store_explicit(&c->fresh, true, memory_order_relaxed);
+	atomic_store_explicit(&c->readiness.fresh, true, memory_order_relaxed);
 }
 
 static enum err reload_routing(struct ctl *ctl, struct fail *f);
@@ -288,7 +203,7 @@ static enum err compactor_start(struct control *c, struct fail *f)
 		return OK;
 	if (route_compactor_new(c->store, &c->compactor) != OK)
 		return fail_set(f, E_NOMEM, "no thread for the routing documents");
-	route_compactor_offer(c->compactor, c->routes); /* what a crash has left undone */
+	route_compactor_offer(c->compactor, c->snapshots.now.routes); /* what a crash has left undone */
 	return OK;
 }
 
@@ -329,27 +244,9 @@ void control_forget_workers(struct control *c)
 	c->nworkers = 0;
 }
 
-static void look_at_disk(struct control *c)
-{
-	bool ok = store_writable(c->store);
-
-	if (atomic_exchange(&c->writable, ok) == ok)
-		return;
-	if (ok)
-		log_info("the store can be written again");
-	else
-		log_error("the store can't be written: its disk is full, or fails");
-}
-
 void control_tick(struct control *c)
 {
-	bool ok = feed_age(c->feed) < c->config->authz_max_staleness;
-
-	if (!ok && atomic_exchange(&c->fresh, false))
-		log_error("state is stale: decisions fail closed until the store answers");
-	else if (ok)
-		atomic_store(&c->fresh, true);
-	look_at_disk(c);
+	readiness_tick(&c->readiness, c->store, feed_age(c->feed), c->config->authz_max_staleness);
 	rotation_tick(&c->rotation);
 }
 
@@ -357,13 +254,7 @@ void control_tick(struct control *c)
 
 static const char *not_ready(struct ctl *ctl)
 {
-	struct control *c = ctl->impl;
-
-	if (atomic_load(&c->draining))
-		return "draining";
-	if (!atomic_load(&c->fresh) || !atomic_load(&c->writable))
-		return "store";
-	return NULL;
+	return readiness_failing(&((struct control *)ctl->impl)->readiness);
 }
 
 /* With publish_mu held. */
@@ -383,17 +274,17 @@ static enum err reload_routing(struct ctl *ctl, struct fail *f)
 	if (route_source_is_store(c->source))
 		return feed_sync(c->feed, 5 * CLOCK_SEC);
 	pthread_mutex_lock(&c->publish_mu);
-	e = route_source_load(c->source, c->routes, &s.routes, f);
+	e = route_source_load(c->source, c->snapshots.now.routes, &s.routes, f);
 	if (e == OK)
 		hand_out(c, &s);
-	let_go(&s);
+	snapshots_let_go(&s);
 	pthread_mutex_unlock(&c->publish_mu);
 	return e;
 }
 
 static void certificate_expiry(struct ctl *ctl, int64_t *clients, int64_t *nodes)
 {
-	struct certs certs = get_certs(ctl->impl);
+	struct certs certs = snapshots_certs(&((struct control *)ctl->impl)->snapshots);
 
 	certs_expiry(&certs, clients, nodes);
 	certs_unref(&certs);
@@ -403,7 +294,7 @@ static void write_metrics(struct ctl *ctl, struct buf *out)
 {
 	struct control *c = ctl->impl;
 	struct route_table *t = get_routes(ctl);
-	struct certs certs = get_certs(c);
+	struct certs certs = snapshots_certs(&c->snapshots);
 	struct upstream *ups[1024];
 	size_t n = c->nworkers < 1024 ? c->nworkers : 1024;
 
@@ -430,8 +321,8 @@ void control_equip(struct control *c, struct worker_config *w)
 	w->fleet = c->nodes.fleet;
 	w->issuers = c->issuers.tokens;
 	w->nissuers = c->issuers.ntokens;
-	w->state_fresh = &c->fresh;
-	w->draining = &c->draining;
+	w->state_fresh = &c->readiness.fresh;
+	w->draining = &c->readiness.draining;
 	w->basic_without_tls = &c->basic_without_tls;
 	w->verified_only = &c->verified_only;
 }
@@ -441,7 +332,7 @@ int64_t control_drain(struct control *c)
 	int64_t timeout = c->config->drain_timeout;
 
 	log_info("draining", LOG_I("timeout_s", timeout / CLOCK_SEC));
-	atomic_store(&c->draining, true);
+	atomic_store(&c->readiness.draining, true);
 	return timeout;
 }
 
@@ -477,21 +368,6 @@ static enum err open_store(struct control *c, bool check, struct fail *f)
 	return e;
 }
 
-static enum err new_obs(struct control *c)
-{
-	static const char *names[AUTH__COUNT];
-
-	for (int i = 0; i < AUTH__COUNT; i++)
-		names[i] = auth_method_name((enum auth_method)i);
-	c->routes_table = heap_zalloc((ops_count + 1) * sizeof *c->routes_table);
-	if (c->routes_table == NULL)
-		return E_NOMEM;
-	for (size_t i = 0; i < ops_count; i++)
-		c->routes_table[i] = (struct obs_route){ ops_all[i].name, method_name(ops_all[i].method) };
-	c->routes_table[ops_count] = (struct obs_route){ "none", "other" };
-	return obs_new(&c->obs, c->routes_table, ops_count, names, AUTH__COUNT);
-}
-
 /* Callers that wait for a hash each hold a thread of the lane: some threads are always left for
  * everything else, and a sign-in past that is refused at once. */
 static size_t hash_queue(const struct config *k)
@@ -514,7 +390,7 @@ static enum err new_lane(struct control *c)
 		throttle_configure(c->throttle, k);
 	if (e == OK)
 		e = pool_new(&c->lane, "control", (int)k->control_threads, LANE_QUEUE);
-	return e == OK ? new_obs(c) : e;
+	return e == OK ? metrics_obs_new(&c->obs, &c->routes_table) : e;
 }
 
 static void fill_ctl(struct control *c)
@@ -550,38 +426,25 @@ enum err control_bound(struct control *c, unsigned short http_port, struct fail 
 	return e;
 }
 
-/* Before the snapshots are read: what changes from here on comes by the feed. */
-static enum err read_seq(struct control *c, struct fail *f)
-{
-	struct store_rows rows;
-	struct arena a;
-	enum err e;
-
-	arena_init(&a, 4096);
-	e = store_read(c->store, STORE_LINEAR, &change_seq_stmt, 1, &a, &rows, f);
-	if (e == OK)
-		c->loaded_seq = store_int(&rows, 0, 0);
-	arena_release(&a);
-	return e;
-}
-
 static enum err load_all(struct control *c, bool check, struct fail *f)
 {
-	struct wanted all = { true, true, true };
 	struct worker_snapshots s = { 0 };
+	struct snapshots_from all;
 	enum err e = route_source_new(c->store, c->config->routing_source, c->config->nats_url,
 	    &c->source, f);
 
 	if (e == OK && !check)
 		e = iam_signing_key_ensure(c->store, c->seal, clock_wall(), f);
 	if (e == OK)
-		e = read_seq(c, f);
+		e = change_seq_read(c->store, &c->loaded_seq, f); /* what changes from here on comes by the feed */
+	all = from_store(c);
+	all.keys = all.roles = all.routes = true;
 	if (e == OK)
-		e = load(c, &all, &s, f);
+		e = snapshots_load(&c->snapshots, &all, &s, f);
 	if (e != OK)
 		return e;
 	adopt(c, &s);
-	let_go(&s);
+	snapshots_let_go(&s);
 	return OK;
 }
 
@@ -594,16 +457,16 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 		return fail_set(f, E_NOMEM, "out of memory");
 	c->config = config;
 	c->ctl.replica = id_new(clock_wall());
-	atomic_store(&c->writable, true);
+	atomic_store(&c->readiness.writable, true);
 	atomic_store(&c->basic_without_tls, config->auth_allow_basic_without_tls);
 	atomic_store(&c->verified_only, config->auth_signup == SIGNUP_VERIFY);
-	pthread_mutex_init(&c->mu, NULL);
+	snapshots_init(&c->snapshots);
 	pthread_mutex_init(&c->publish_mu, NULL);
 	pthread_mutex_init(&c->stop_mu, NULL);
 	pthread_cond_init(&c->stop_cond, NULL);
-	e = certs_load(config, &c->certs, f);
+	e = certs_load(config, &c->snapshots.now.certs, f);
 	if (e == OK)
-		e = nodes_open(&c->nodes, config, &c->certs, check);
+		e = nodes_open(&c->nodes, config, &c->snapshots.now.certs, check);
 	if (e == OK)
 		e = open_store(c, check, f);
 	if (e == OK)
@@ -651,10 +514,7 @@ void control_free(struct control *c)
 	nodes_close(&c->nodes);
 	route_compactor_free(c->compactor);
 	route_source_free(c->source);
-	keyring_unref(c->keys);
-	role_set_unref(c->roles);
-	route_table_unref(c->routes);
-	certs_unref(&c->certs);
+	snapshots_release(&c->snapshots);
 	obs_free(c->obs);
 	heap_free(c->routes_table);
 	seal_free(c->seal);
@@ -665,7 +525,6 @@ void control_free(struct control *c)
 	pthread_cond_destroy(&c->stop_cond);
 	pthread_mutex_destroy(&c->stop_mu);
 	pthread_mutex_destroy(&c->publish_mu);
-	pthread_mutex_destroy(&c->mu);
 	heap_free(c);
 }
 
@@ -694,7 +553,7 @@ static enum err reload_files(struct control *c, const struct config *next, struc
 	if (e == OK)
 		hand_out(c, &s);
 	pthread_mutex_unlock(&c->publish_mu);
-	let_go(&s);
+	snapshots_let_go(&s);
 	return e;
 }
 

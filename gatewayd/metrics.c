@@ -2,8 +2,11 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/heap.h"
 #include "crypto/hasher.h"
 #include "obs/obs.h"
+#include "request/op.h"
+#include "request/request.h"
 #include "store/change.h"
 #include "store/store.h"
 
@@ -63,4 +66,20 @@ void metrics_write_state(struct store *s, const struct feed *feed, const struct 
 	    st.write_hist, st.write_us_sum);
 	obs_family(out, "gateway_password_hash_queue");
 	buf_printf(out, "gateway_password_hash_queue %zu\n", hasher_waiting(h));
+}
+
+enum err metrics_obs_new(struct obs **out, struct obs_route **table)
+{
+	static const char *names[AUTH__COUNT];
+	struct obs_route *t = heap_zalloc((ops_count + 1) * sizeof *t);
+
+	*table = t;
+	if (t == NULL)
+		return E_NOMEM;
+	for (int i = 0; i < AUTH__COUNT; i++)
+		names[i] = auth_method_name((enum auth_method)i);
+	for (size_t i = 0; i < ops_count; i++)
+		t[i] = (struct obs_route){ ops_all[i].name, method_name(ops_all[i].method) };
+	t[ops_count] = (struct obs_route){ "none", "other" };
+	return obs_new(out, t, ops_count, names, AUTH__COUNT);
 }

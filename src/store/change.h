@@ -42,6 +42,8 @@ struct store_stmt change_stmt(enum change_kind kind, struct str key, int64_t now
 /* The highest seq, as a statement for a read whose result must say what it includes:
  * one row, one integer (0 when there is none). */
 extern const struct store_stmt change_seq_stmt;
+/* The same, asked for alone, with everything committed before the call. */
+enum err change_seq_read(struct store *s, int64_t *seq, struct fail *f);
 
 struct feed;
 struct feed_hooks {
