@@ -159,21 +159,11 @@ test: ## install what tests need; run lint, unit and end-to-end tests; print the
 	@$(MAKE) -s -j$(JOBS) --no-print-directory all $(B)/samplenode $(TEST_PROGS) $(UNIT)
 	@V=$(V) tools/test.sh
 
-# The whole suite under AddressSanitizer and UBSan, and what the data lane does under ThreadSanitizer.
-TSAN_UNIT := $(addprefix build/tsan/unit/,test_loop test_tally test_principal_cache test_authn test_upstream test_breaker test_fleet test_prober \
-             test_front_http1 test_front_http2 test_feed test_provider test_placements test_store_source test_store test_sqlite test_session)
 .PHONY: test-asan test-tsan
 test-asan: ## the whole test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory V=asan test
-test-tsan: ## the tests of threads and of the data lane under ThreadSanitizer
-	@tools/deps.sh build test
-	@$(MAKE) -s -j$(JOBS) --no-print-directory V=tsan all build/tsan/samplenode
-	@$(MAKE) -s -j$(JOBS) --no-print-directory V=tsan $(TSAN_UNIT)
-	tools/run-unit.sh $(TSAN_UNIT)
-	GW_BIN=build/tsan/bin GW_VARIANT=tsan $(PY) -m pytest -n 3 -q tests/e2e/test_first_day.py \
-	    tests/e2e/test_replicas.py tests/e2e/test_races.py tests/e2e/test_raw_http1.py tests/e2e/test_raw_http2.py tests/e2e/test_proxy.py \
-	    tests/e2e/test_tls.py tests/e2e/test_upstream_tls.py \
-	    tests/e2e/test_upstream_life.py tests/e2e/test_chaos.py tests/e2e/test_routing.py tests/e2e/test_routing_revisions.py
+test-tsan: ## the whole test suite under ThreadSanitizer
+	@$(MAKE) --no-print-directory V=tsan test
 
 RACE_ROUNDS ?= 1000
 .PHONY: races

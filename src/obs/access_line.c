@@ -38,7 +38,8 @@ void access_line_json(struct buf *b, const struct obs_request *r, const char *op
 	buf_adds(b, log_time(r->wall));
 	buf_addz(b, "\",\"level\":\"info\",\"msg\":\"access\",\"op\":\"");
 	buf_addz(b, op);
-	log_str(b, "\",\"method\":", r->method);
+	buf_addc(b, '"');
+	log_str(b, ",\"method\":", r->method);
 	log_str(b, ",\"path\":", r->path);
 	buf_addz(b, ",\"status\":");
 	buf_addu(b, (uint64_t)r->status);

@@ -15,6 +15,7 @@
 #define REPLY_MAX (64u << 20)
 #define BODY_MAX (64u << 20) /* a bound on what limits.body may be; the front enforces that */
 #define HEADERS_MAX 4096
+#define KEEP_MAX 16384 /* of each buffer of a request that waits to be used again */
 
 void request_init(struct request *r)
 {
@@ -27,7 +28,7 @@ void request_init(struct request *r)
 /* Keeps memory that is likely to be wanted again, gives back what was extraordinary. */
 static void keep_small(struct buf *b, size_t max)
 {
-	if (b->cap > 64 * 1024)
+	if (b->cap > KEEP_MAX)
 		buf_release(b);
 	buf_clear(b);
 	b->max = max;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "obs/access_line.h"
 #include "obs/obs.h"
 
 #define LINES 500 /* less than what may wait, more than a page */
@@ -70,9 +71,36 @@ static void test_all_lines_in_order(void **state)
 	loop_free(l);
 }
 
+/* Whatever is not known of a request, its line is JSON. */
+static void test_lines_of_requests_that_were_none(void **state)
+{
+	struct obs_request r = { .status = 400 };
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 4096);
+	for (int i = 0; i < 4; i++) {
+		json_t *j;
+
+		r.method = (i & 1) != 0 ? STR("GET") : STR_NONE;
+		r.path = (i & 2) != 0 ? STR("/") : STR_NONE;
+		buf_clear(&b);
+		access_line_json(&b, &r, "none");
+		j = json_loadb(b.p, b.n, 0, NULL);
+		assert_non_null(j);
+		assert_string_equal(json_string_value(json_object_get(j, "op")), "none");
+		assert_int_equal(json_integer_value(json_object_get(j, "status")), 400);
+		json_decref(j);
+	}
+	buf_release(&b);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_all_lines_in_order) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_all_lines_in_order),
+		cmocka_unit_test(test_lines_of_requests_that_were_none),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
