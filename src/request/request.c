@@ -301,7 +301,8 @@ static size_t literal_part(struct str path, const char *template)
 
 		if (ends && (template[i] == '\0' || template[i] == '/'))
 			n = i;
-		if (i == path.n || path.p[i] != template[i])
+		/* a path that was refused may have NUL in it */
+		if (i == path.n || template[i] == '\0' || path.p[i] != template[i])
 			break;
 	}
 	return n;
