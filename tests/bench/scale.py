@@ -18,7 +18,7 @@ import requests
 
 from bench import admin_ready, cores
 from load import H2load, Wrk, lua
-from meter import rss_mib, time_to
+from meter import cpu_seconds, rss_mib, time_to
 from table import table
 from targets import PASSWORD
 
@@ -168,15 +168,16 @@ class Rotating(Wrk):
 
 
 def measure_rates(targets, load, opt):
-    """{name: (rate, p99)}, medians of rounds in turns."""
+    """{name: (rate, p99, microseconds of processor a request)}, medians of rounds in turns."""
     runs = {t.name: [] for t in targets}
     for n in range(opt.rounds + 1):
         for t in targets[n % 2:] + targets[:n % 2]:
+            begin = cpu_seconds(t.pid)
             result = load(t, f"{t.replica.http}/v1/query/bench", opt.seconds)
+            cpu = 1e6 * (cpu_seconds(t.pid) - begin) / (result.rate * opt.seconds)
             assert not result.failed, f"{t.name}: {result.failed} requests failed"
-            runs[t.name] += [result] if n else []  # the first fills caches and pools
-    return {name: (statistics.median(r.rate for r in rs), statistics.median(r.p99 for r in rs))
-            for name, rs in runs.items()}
+            runs[t.name] += [(result.rate, result.p99, cpu)] if n else []  # the first fills caches and pools
+    return {name: tuple(map(statistics.median, zip(*rs))) for name, rs in runs.items()}
 
 
 class Client:
@@ -323,8 +324,8 @@ def measure(targets, nodes, directory, load_cores, opt):
         t.sign_in()
         figures[t.name]["first query of a user, ms"] = t.first_queries()
     wrk = Rotating(directory, load_cores, {}, "", connections=64)
-    for name, (rate, p99) in measure_rates(targets, wrk, opt).items():
-        figures[name].update({"authorized queries/s": rate, "p99, ms": p99})
+    for name, (rate, p99, cpu) in measure_rates(targets, wrk, opt).items():
+        figures[name].update({"authorized queries/s": rate, "p99, ms": p99, "processor a query, us": cpu})
     for t in targets:
         headers = {"x-tenant-id": tenant_name(MOVED), "content-type": "application/json"}
         paced = H2load(directory, load_cores, headers, b"{}", 32, 1, h1=True, rate=opt.rate)
