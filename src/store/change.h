@@ -89,7 +89,7 @@ struct feed_stats {
 	 * acknowledgement here; of other replicas' writes as far as their clocks agree with ours */
 	uint64_t lag_count, lag_us_sum, lag_us_max;
 	uint64_t lag_hist[12];                      /* cumulative; feed_lag_bounds, then all */
-	uint64_t pokes_sent, pokes_received, polls, errors;
+	uint64_t pokes_sent, pokes_received, polls, syncs, errors; /* syncs: calls of feed_sync */
 	bool nats_connected;
 };
 void feed_stats(const struct feed *feed, struct feed_stats *out);

@@ -307,6 +307,7 @@ enum err feed_sync(struct feed *feed, int64_t timeout_us)
 
 	pthread_mutex_lock(&feed->lock);
 	ticket = ++feed->asked;
+	feed->stats.syncs++;
 	feed->poked = feed->tell = true;
 	pthread_cond_signal(&feed->wake);
 	while (feed->answered < ticket && !feed->stop && rc == 0)
