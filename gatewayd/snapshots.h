@@ -1,6 +1,6 @@
-/* What the gateway knows as of now, in snapshots that never change: signing keys, roles, routes, certificates.
- * Whoever asks gets a reference of its own; one who has read something newer puts it in place. That workers
- * get the same, and in which order, is control.c's. Any thread. */
+/* What the gateway knows as of now, in snapshots that never change: signing keys, roles, routes and
+ * certificates. Whoever asks gets a reference of its own; one who has read something newer puts it in place.
+ * That workers get the same, and in which order, is control.c's. Any thread. */
 #ifndef GATEWAYD_SNAPSHOTS_H
 #define GATEWAYD_SNAPSHOTS_H
 
