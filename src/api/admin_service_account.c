@@ -300,7 +300,7 @@ static enum err create_once(struct ctl *c, struct request *r, const struct made 
 	if (e == E_LIMIT)
 		return fail_set(f, E_CONFLICT, "a service account has at most %d credentials",
 		    CREDENTIALS_MAX);
-	return e == E_CONFLICT ? fail_set(f, e, "the subject belongs to another service account") : e;
+	return e == E_CONFLICT ? fail_set(f, e, "the subject belongs to somebody else") : e;
 }
 
 enum err op_credential_create(struct ctl *c, struct request *r, struct fail *f)

@@ -335,6 +335,15 @@ static enum err resource_of(struct request *r, struct str *out, struct fail *f)
 	return OK;
 }
 
+/* What a user does with its own account is no right that a scope could name. */
+static enum err authorize_user(const struct request *r, struct fail *f)
+{
+	if (r->auth.principal->kind != PRINCIPAL_USER)
+		return fail_set(f, E_FORBIDDEN, "only a user may do this");
+	return r->auth.scopes.p == NULL ? OK : fail_set(f, E_FORBIDDEN,
+	    "the scopes of the token leave this out");
+}
+
 /* What can be decided on the worker; TENANT_SCOPE is decided on the control lane. */
 static enum err authorize(struct api *a, struct request *r, struct fail *f)
 {
@@ -344,8 +353,7 @@ static enum err authorize(struct api *a, struct request *r, struct fail *f)
 	if (r->op->who == WHO_ANY || r->op->tenant == TENANT_SCOPE)
 		return OK;
 	if (r->op->who == WHO_USER)
-		return r->auth.principal->kind == PRINCIPAL_USER ? OK : fail_set(f, E_FORBIDDEN,
-		    "only a user may do this");
+		return authorize_user(r, f);
 	if (a->roles == NULL)
 		return E_STATE_STALE;
 	if (r->op->tenant == TENANT_HEADER) {

@@ -17,6 +17,7 @@
 #include "authn/oidc.h"
 #include "base/clock.h"
 #include "base/config.h"
+#include "iam/credential.h"
 #include "iam/email.h"
 #include "iam/identity.h"
 #include "iam/principal.h"
@@ -189,6 +190,7 @@ static enum err create_once(struct ctl *c, struct request *r, const struct user_
 	e = refuse_takeover(c, r, i->user, &w, f);
 	if (e != OK)
 		return e;
+	credential_guard_free(&w, i->user, i->issuer, i->subject);
 	identity_insert(&w, i, STR_NONE);
 	links_identity_linked(c, &w, u);
 	return resource_create(c, r, &w, i, f);

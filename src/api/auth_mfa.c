@@ -82,6 +82,18 @@ static enum err enroll_reply(struct ctl *c, struct request *r,
 	return e;
 }
 
+/* Only in a session, which must still live when this commits: what was let in before there was a second
+ * factor, and is late, must not change it. */
+static enum err need_session(struct request *r, struct write *w, struct fail *f)
+{
+	enum err e = r->auth.has_session ? need_recent_signin(r, f) : fail_set(f, E_FORBIDDEN,
+	    "only in a session");
+
+	if (e == OK)
+		session_guard_live(w, r->auth.session, r->auth.principal->id);
+	return e;
+}
+
 enum err op_mfa_enroll(struct ctl *c, struct request *r, struct fail *f)
 {
 	unsigned char secret[TOTP_SECRET];
@@ -89,14 +101,14 @@ enum err op_mfa_enroll(struct ctl *c, struct request *r, struct fail *f)
 	struct mfa m;
 	enum err e = body_none(r, f);
 
+	write_init(&w, &r->arena, clock_wall());
 	if (e == OK)
 		e = read_own(c, r, &m, f);
 	if (e == OK && m.confirmed)
-		e = need_recent_signin(r, f);
+		e = need_session(r, &w, f);
 	if (e != OK)
 		return e;
 	rnd_bytes(secret, sizeof secret);
-	write_init(&w, &r->arena, clock_wall());
 	e = told(f, mfa_enroll(&w, c->seal, m.user, secret));
 	if (e == OK)
 		e = commit(c, r, &w, f);
@@ -138,6 +150,7 @@ const struct body_field body_mfa_code[] = {
 	{ NULL },
 };
 
+/* The other sessions end: whoever has opened them by a password alone may not be the one that enrolls. */
 enum err op_mfa_confirm(struct ctl *c, struct request *r, struct fail *f)
 {
 	struct mfa_code b;
@@ -145,17 +158,20 @@ enum err op_mfa_confirm(struct ctl *c, struct request *r, struct fail *f)
 	struct mfa m;
 	enum err e = body_read(r, body_mfa_code, &b, sizeof b, f);
 
+	write_init(&w, &r->arena, clock_wall());
 	if (e == OK)
 		e = read_own(c, r, &m, f);
 	if (e == OK && m.confirmed)
-		e = need_recent_signin(r, f);
+		e = need_session(r, &w, f);
 	if (e != OK)
 		return e;
 	if (!m.pending)
 		return fail_set(f, E_CONFLICT, "no authenticator waits for its first code");
-	write_init(&w, &r->arena, clock_wall());
 	e = told(f, mfa_confirm(&w, c->seal, &m, b.code.v));
-	return e == OK ? commit_recovery_codes(c, r, &w, f) : e;
+	if (e != OK)
+		return e;
+	session_end_all(&w, m.user, r->auth.has_session ? &r->auth.session : NULL, SESSION_MFA);
+	return commit_recovery_codes(c, r, &w, f);
 }
 
 enum err op_mfa_recovery_codes(struct ctl *c, struct request *r, struct fail *f)
@@ -163,12 +179,10 @@ enum err op_mfa_recovery_codes(struct ctl *c, struct request *r, struct fail *f)
 	struct write w;
 	enum err e = body_none(r, f);
 
-	if (e == OK)
-		e = need_recent_signin(r, f);
-	if (e != OK)
-		return e;
 	write_init(&w, &r->arena, clock_wall());
-	return commit_recovery_codes(c, r, &w, f);
+	if (e == OK)
+		e = need_session(r, &w, f);
+	return e == OK ? commit_recovery_codes(c, r, &w, f) : e;
 }
 
 /* ---- answering ------------------------------------------------------------------------------ */

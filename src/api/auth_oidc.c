@@ -249,11 +249,12 @@ static void add_user(struct write *w, const struct oidc_person *p, struct str fo
 	identity_insert(w, &out->identity, STR_NONE);
 }
 
-/* An account with the address: it is this person's only when both sides have made sure of that. */
+/* An account with the address: it is this person's only when both sides have made sure of that, and of
+ * the same mailbox. */
 static enum err adopt(struct ctl *c, struct write *w, const struct oidc_person *p, struct str fold,
     struct account *out, struct fail *f)
 {
-	if (!p->email_verified || out->user.email_verified_at == 0)
+	if (!p->email_verified || out->user.email_verified_at == 0 || !email_is_same(p->email, out->user.email))
 		return fail_code(f, E_LINK_REQUIRED);
 	out->identity.user = out->user.id;
 	identity_insert(w, &out->identity, fold);

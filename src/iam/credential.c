@@ -22,17 +22,26 @@ void credential_insert(struct write *w, const struct credential *c, const unsign
 	    "INSERT INTO credential (id, service_account, kind, secret_hash, issuer, subject, expires_at,"
 	    " created_at) SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM credential"
 	    " WHERE subject = ? AND kind = 'certificate' AND kind = ?) AND NOT EXISTS"
-	    " (SELECT 1 FROM credential WHERE issuer = ? AND subject = ? AND kind = 'jwt' AND kind = ?)",
+	    " (SELECT 1 FROM credential WHERE issuer = ? AND subject = ? AND kind = 'jwt' AND kind = ?)"
+	    " AND NOT EXISTS (SELECT 1 FROM identity WHERE issuer = ? AND subject = ?)",
 	    SV_ID(&c->id), SV_ID(&c->service_account), SV_Z(kinds[c->kind]),
 	    hash != NULL ? SV_BLOB(str_n((const char *)hash, 32)) : SV_NULL,
 	    sv_text_or_null(c->issuer), sv_text_or_null(c->subject), sv_int_or_null(c->expires_at),
 	    SV_INT(w->now), sv_text_or_null(c->subject), SV_Z(kinds[c->kind]),
-	    sv_text_or_null(c->issuer), sv_text_or_null(c->subject), SV_Z(kinds[c->kind]));
+	    sv_text_or_null(c->issuer), sv_text_or_null(c->subject), SV_Z(kinds[c->kind]),
+	    sv_text_or_null(c->issuer), sv_text_or_null(c->subject));
 	WRITE1(w, E_LIMIT,
 	    "UPDATE credential SET created_at = ? WHERE id = ?"
 	    " AND (SELECT count(*) FROM credential WHERE service_account = ?) <= ?",
 	    SV_INT(w->now), SV_ID(&c->id), SV_ID(&c->service_account), SV_INT(CREDENTIALS_MAX));
 	write_change_id(w, CHANGE_CREDENTIAL, &c->id);
+}
+
+void credential_guard_free(struct write *w, struct id user, struct str issuer, struct str subject)
+{
+	WRITE1(w, E_IDENTITY_TAKEN, "UPDATE user SET updated_at = updated_at WHERE id = ? AND NOT EXISTS"
+	    " (SELECT 1 FROM credential WHERE issuer = ? AND subject = ? AND kind = 'jwt')", SV_ID(&user),
+	    SV_TEXT(issuer), SV_TEXT(subject));
 }
 
 void credential_delete(struct write *w, struct id service_account, struct id id)

@@ -32,8 +32,11 @@ struct credential {
 };
 
 /* hash: of the secret, 32 bytes; NULL where there is a subject. E_NOT_FOUND: no such service account.
- * E_LIMIT: it has CREDENTIALS_MAX. E_CONFLICT: the subject is taken. */
+ * E_LIMIT: it has CREDENTIALS_MAX. E_CONFLICT: the subject is taken, by an account or, of an issuer, by a
+ * user's identity: it would prove neither from then on. */
 void credential_insert(struct write *w, const struct credential *c, const unsigned char *hash);
+/* A guard for linking an identity to the user: no service account lists it. E_IDENTITY_TAKEN. */
+void credential_guard_free(struct write *w, struct id user, struct str issuer, struct str subject);
 /* E_NOT_FOUND. */
 void credential_delete(struct write *w, struct id service_account, struct id id);
 void credential_delete_all(struct write *w, struct id service_account);

@@ -35,3 +35,8 @@ enum err email_fold(struct str email, struct arena *a, struct str *out)
 	free(folded);
 	return out->p != NULL ? OK : E_NOMEM;
 }
+
+bool email_is_same(struct str a, struct str b)
+{
+	return str_ieq(a, b);
+}

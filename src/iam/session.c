@@ -17,6 +17,7 @@ static const char *const end_reasons[] = {
 	[SESSION_ADMIN] = "admin",
 	[SESSION_DISABLED] = "disabled",
 	[SESSION_UNLINKED] = "unlinked",
+	[SESSION_MFA] = "mfa",
 };
 
 static void from_row(const struct store_rows *r, size_t i, struct session *s)

@@ -19,7 +19,7 @@ struct seal;
 struct write;
 
 enum session_end { SESSION_SIGNOUT, SESSION_REUSE, SESSION_PASSWORD, SESSION_ADMIN, SESSION_DISABLED,
-	SESSION_UNLINKED };
+	SESSION_UNLINKED, SESSION_MFA };
 
 struct session {
 	struct id id, principal;

@@ -2,6 +2,7 @@
 the issuer is not there."""
 import concurrent.futures
 import json
+import sqlite3
 import time
 
 import pytest
@@ -400,9 +401,39 @@ def test_a_token_proves_the_user_whose_identity_it_is(house):
     assert_refused(house.me(f"Bearer {token}"))
 
 
+def test_scopes_narrow_what_a_user_may_do_with_itself(house):
+    linked(house, "ada@example.test", "ada-7")
+    ada = house.gw.signin("ada@example.test", "plenty of salt in the sea")["access_token"]
+    for scope in ("", "query.execute", "*"):
+        token = house.issuer.token("ada-7", scope=scope)
+        assert house.status(token) == 200
+        for method, path, body in (("POST", "mfa/totp/enroll", {}), ("POST", "signout", {"everywhere": True}),
+                                   ("GET", "sessions", None)):
+            r = house.gw.call(method, f"/v1/auth/{path}", token=token, json=body)
+            assert (r.status_code, r.json()["code"]) == (403, "forbidden"), r.text
+    assert house.status(ada) == 200
+
+
+def test_nobody_takes_the_subject_of_somebody_else(house):
+    """What both know would be nobody: so a second one would shut the first one out."""
+    linked(house, "ada@example.test", "ada-7")
+    other = house.gw.admin("POST", "/admin/service-accounts", house.good, {"name": "other"})["id"]
+    r = house.gw.call("POST", f"/admin/service-accounts/{other}/credentials", token=house.good, listener="admin",
+                      json={"kind": "jwt", "issuer": house.issuer.name, "subject": "ada-7"})
+    assert r.status_code == 409, r.text
+    bo = house.gw.admin("POST", "/admin/users", house.good, {"email": "bo@example.test"})["id"]
+    r = house.gw.call("POST", f"/admin/users/{bo}/identities", token=house.good, listener="admin",
+                      json={"issuer": house.issuer.name, "subject": "robot"})
+    assert (r.status_code, r.json()["code"]) == (409, "identity_taken"), r.text
+    assert house.status(house.issuer.token("ada-7")) == house.status(house.issuer.token()) == 200
+
+
 def test_who_is_two_is_nobody(house):
     """The subject of a service account and of a user at the same time."""
-    linked(house, "ada@example.test", "robot")
+    linked(house, "ada@example.test", "ada-7")
+    with sqlite3.connect(house.gw.directory / "gateway.db", timeout=10) as db:  # a sign-in by that provider would
+        db.execute("UPDATE identity SET subject = 'robot'")
+    db.close()
     assert_refused(house.me(f"Bearer {house.issuer.token()}"))
 
 

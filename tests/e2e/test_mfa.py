@@ -207,6 +207,17 @@ def test_an_unconfirmed_authenticator_asks_for_nothing(gw):
     assert confirm(totp(secret, 1)).status_code == 409
 
 
+def test_confirming_ends_the_sessions_that_a_password_alone_has_opened(gw):
+    """Or whoever knows the password, and was quick, would make recovery codes of its own."""
+    root = gw.signin()["access_token"]
+    thief = gw.signin()["access_token"]
+    secret = gw.call("POST", "/v1/auth/mfa/totp/enroll", token=root, json={}).json()["secret"]
+    assert gw.call("GET", "/v1/me", token=thief).status_code == 200
+    assert gw.call("POST", "/v1/auth/mfa/totp/confirm", token=root, json={"code": totp(secret)}).status_code == 200
+    assert gw.call("POST", "/v1/auth/mfa/recovery-codes", token=thief, json={}).status_code == 401
+    assert gw.call("GET", "/v1/me", token=root).status_code == 200
+
+
 def test_removing_it_takes_a_code(gw, bo):
     remove = lambda code: gw.call("DELETE", "/v1/auth/mfa/totp", token=bo.token, json={"code": code})
     assert is_invalid(remove(wrong(bo.secret)))

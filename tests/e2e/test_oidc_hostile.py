@@ -250,6 +250,19 @@ def test_nothing_that_was_told_is_written_down(gateway, hostile):
 
 # ---- answers of somebody else ---------------------------------------------------------------------
 
+def test_another_address_that_folds_to_the_same(gw, hostile):
+    """Mail to them goes to different people: the account is not theirs by a case folding."""
+    root = gw.signin()["access_token"]
+    line = {"email": "max@strasse.test", "email_verified": True}
+    [made] = gw.admin("POST", "/admin/users:import", root, {"items": [line]})["results"]
+    for n, address in enumerate(("max@stra\u00dfe.test", "max@\u017ftrasse.test")):
+        hostile.person = {"sub": f"mallory{n}", "email": address, "email_verified": True}
+        assert code(sign_in(gw, hostile)) == (409, "link_required")
+    hostile.person = {"sub": "max", "email": "Max@Strasse.TEST", "email_verified": True}
+    r = sign_in(gw, hostile)
+    assert r.status_code == 200 and r.json()["user"]["id"] == made["id"], r.text
+
+
 def test_a_mix_up_with_another_provider(gw, hostile):
     """RFC 9207: the answer names who gives it, announced or not; what names another one is not even asked about."""
     assert code(sign_in(gw, hostile, iss="https://evil.test")) == INVALID
