@@ -29,6 +29,14 @@ static ptrdiff_t too_deep(struct str s)
 	return -1;
 }
 
+/* What is wrong, without the text that it is near: that may be a password. */
+static int length_of_fault(const char *text)
+{
+	const char *near = strstr(text, " near ");
+
+	return near != NULL ? (int)(near - text) : (int)strlen(text);
+}
+
 static enum err parse(struct str text, json_t **root, struct fail *f)
 {
 	json_error_t je;
@@ -41,7 +49,8 @@ static enum err parse(struct str text, json_t **root, struct fail *f)
 		return OK;
 	if (text.n == 0 || json_error_code(&je) == json_error_out_of_memory)
 		return fail_code(f, E_NOMEM);
-	return fail_set(f, E_BAD_JSON, "line %d column %d: %s", je.line, je.column, je.text);
+	return fail_set(f, E_BAD_JSON, "line %d column %d: %.*s", je.line, je.column,
+	    length_of_fault(je.text), je.text);
 }
 
 enum err body_invalid(struct fail *f, const char *field, const char *why)

@@ -46,6 +46,7 @@ struct attempt {
 	const struct authn_class *class;
 	struct str credential; /* what follows the scheme */
 	struct identity who;
+	uint64_t epoch; /* of the principal cache, when `who` began to be looked up in the store */
 	struct str scopes; /* that narrow what it may do; constant or in the request's arena */
 	enum err outcome;
 	bool waiting; /* the caller has been told E_NOT_READY */

@@ -157,6 +157,7 @@ static enum err prove(struct attempt *t, struct external *x, int64_t until)
 	m->amr = JWT_AMR_FEDERATED;
 	m->until = until;
 	m->ask = ask;
+	t->epoch = principal_cache_epoch(c->principals);
 	x->verified_only = c->verified_only != NULL &&
 	    atomic_load_explicit(c->verified_only, memory_order_relaxed);
 	t->scopes = x->claims.scopes;
@@ -314,7 +315,8 @@ static enum err check_new(struct attempt *t)
 
 /* ---- a token that was seen before ------------------------------------------------------------ */
 
-/* The principal is good as of now. The entry may have been pushed out meanwhile. */
+/* The principal is good as of now, but whose the subject is only as of when that was asked: a change since then
+ * may have been about it. The entry may have been pushed out meanwhile. */
 static void remember(struct attempt *t, struct principal *p, int64_t session_until)
 {
 	struct token *k = token_cache_find(authn_tokens(t->a), t->credential);
@@ -323,7 +325,7 @@ static void remember(struct attempt *t, struct principal *p, int64_t session_unt
 		return;
 	principal_unref(k->principal);
 	k->principal = principal_ref(p);
-	k->epoch = principal_cache_epoch(authn_config(t->a)->principals);
+	k->epoch = t->epoch;
 	k->who = t->who;
 	k->session_until = t->who.expires_at < session_until ? t->who.expires_at : session_until;
 }

@@ -2,7 +2,26 @@
 
 #include <stdlib.h>
 #include <unicase.h>
+#include <unictype.h>
 #include <uninorm.h>
+#include <unistr.h>
+
+/* Nothing that is not seen, or turns what is beside it around: two addresses that look the same are two
+ * that somebody takes for one another. Valid UTF-8. */
+static bool is_visible(struct str s)
+{
+	const uint8_t *p = (const uint8_t *)s.p;
+	ucs4_t c;
+
+	for (size_t i = 0; i < s.n; i += (size_t)u8_mbtouc(&c, p + i, s.n - i)) {
+		(void)u8_mbtouc(&c, p + i, s.n - i);
+		if (uc_is_general_category_withtable(c, UC_CATEGORY_MASK_Cc | UC_CATEGORY_MASK_Cf |
+		        UC_CATEGORY_MASK_Z) ||
+		    uc_is_property_default_ignorable_code_point(c))
+			return false;
+	}
+	return true;
+}
 
 bool email_is_valid(struct str email)
 {
@@ -18,7 +37,7 @@ bool email_is_valid(struct str email)
 		if (c <= ' ' || c == 0x7f || c == '<' || c == '>' || c == ',' || c == ';' || c == '"')
 			return false;
 	}
-	return true;
+	return is_visible(email);
 }
 
 enum err email_fold(struct str email, struct arena *a, struct str *out)

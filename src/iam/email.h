@@ -11,7 +11,7 @@
 
 #define EMAIL_MAX 254 /* RFC 5321, 4.5.3.1.3 less the angle brackets */
 
-/* One "@" with something on both sides, UTF-8, no blanks, no control characters, at most EMAIL_MAX
+/* One "@" with something on both sides, UTF-8, no blanks, nothing invisible, at most EMAIL_MAX
  * bytes of which 64 before the "@". Not a proof that mail arrives there. */
 bool email_is_valid(struct str email);
 /* Unicode case folding of the NFC form, in the arena. E_INVALID_FIELD when not valid, E_NOMEM. */

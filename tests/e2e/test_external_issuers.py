@@ -1,6 +1,7 @@
 """Tokens of other issuers (CONTRACT 4, class 2): whom they prove, what is refused, and what happens when
 the issuer is not there."""
 import concurrent.futures
+import http.client
 import json
 import sqlite3
 import time
@@ -362,6 +363,35 @@ def test_an_account_is_revoked_on_both_replicas(gateway, nats, tmp_path):
     gw.admin("DELETE", f"/admin/service-accounts/{house.robot}/credentials/{c['id']}", house.good)
     assert house.status(token, 0) == 401
     wait_for(gw, lambda: house.status(token, 1) == 401, 1.0, "the other replica to refuse")
+
+
+@pytest.mark.parametrize("kind", ["user", "account"])
+def test_nothing_is_left_of_whom_a_revocation_overtook(house, kind):
+    """Requests ask whose a subject is while it is taken away: what they found is not remembered."""
+    gw = house.gw
+    if kind == "user":
+        ada = {"email": "ada@example.test", "password": "plenty of salt in the sea"}
+        owner = gw.admin("POST", "/admin/users", house.good, ada)["id"]
+        path, body = f"/admin/users/{owner}/identities", {}
+    else:
+        path, body = f"/admin/service-accounts/{house.robot}/credentials", {"kind": "jwt"}
+
+    def ask(token):
+        c = http.client.HTTPConnection(gw.replicas[0].address["http"], timeout=20)
+        c.request("GET", "/v1/me", headers={"authorization": f"Bearer {token}"})
+        status = c.getresponse().status
+        c.close()
+        return status
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        for n in range(400):
+            listed = gw.admin("POST", path, house.good, {**body, "issuer": house.issuer.name, "subject": f"s{n}"})
+            tokens = [house.issuer.token(f"s{n}", jti=str(i)) for i in range(16)]
+            asked = [pool.submit(ask, t) for t in tokens[:8]]
+            gone = pool.submit(gw.admin, "DELETE", f"{path}/{listed['id']}", house.good)
+            asked += [pool.submit(ask, t) for t in tokens[8:]]
+            gone.result()
+            assert {x.result() for x in asked} <= {200, 401}
+            assert {ask(t) for t in tokens} == {401}
 
 
 # ---- users ---------------------------------------------------------------------------------------

@@ -26,12 +26,16 @@ static void folds_addresses(void **state)
 static void refuses_what_is_no_address(void **state)
 {
 	static const char *const bad[] = { "", "a", "@", "a@", "@b", "a@b@c", "a b@c", "a@b\n", "a@b,c",
-		"\xff@x", "<a@b>" };
+		"\xff@x", "<a@b>", "a\xe2\x80\x8b@b" /* zero width */, "a\xe2\x80\xae@b" /* right to left */,
+		"a@b\xc2\xad" /* soft hyphen */, "a\xc2\x9b@b" /* CSI */, "a\xc2\xa0@b" /* no-break space */,
+		"a\xef\xb8\x8f@b" /* variation selector */ };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		assert_false(email_is_valid(str_c(bad[i])));
 	assert_true(email_is_valid(STR("a@b")));
+	assert_true(email_is_valid(STR("j\xc3\xb6rg@b\xc3\xbc" "cher.example")));
+	assert_true(email_is_valid(STR("\xe7\x94\xa8\xe6\x88\xb7@\xe4\xbe\x8b.test")));
 }
 
 static void one_account_for_an_address(void **state)
