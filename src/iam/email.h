@@ -16,8 +16,9 @@
 bool email_is_valid(struct str email);
 /* Unicode case folding of the NFC form, in the arena. E_INVALID_FIELD when not valid, E_NOMEM. */
 enum err email_fold(struct str email, struct arena *a, struct str *out);
-/* Whether nothing but the case of ASCII letters differs. Folding is for "is the name taken", and takes more
- * for the same ("ß" for "ss") than whoever delivers mail does: it proves nothing about whose a mailbox is. */
+/* Whether nothing but the case of ASCII letters differs. Folding is for "is the name taken", and
+ * takes more for the same ("ß" for "ss") than whoever delivers mail does: it proves nothing about
+ * whose a mailbox is. */
 bool email_is_same(struct str a, struct str b);
 
 #endif

@@ -290,3 +290,14 @@ def test_limits_are_reloaded(gateway):
     replica.stop()
     said = [e["op"] for e in replica.log() if e.get("msg") == "access"]
     assert "auth.signin" in said and "health" not in said
+
+
+def test_a_configuration_can_change_any_number_of_times(gateway):
+    gw = gateway(config={"limits.body": 1000})
+    replica = gw.replicas[0]
+    for n in range(1, 101):
+        replica.reload(limits__body=1000 + n)
+        until(lambda n=n: sum(e.get("msg") == "reloaded" for e in replica.log()) == n, 10, f"reload {n}")
+    for size, status in ((1100, 400), (1101, 413)):
+        r = gw.call("POST", "/v1/auth/signin", data=b"x" * size, headers={"content-type": "application/json"})
+        assert r.status_code == status

@@ -189,7 +189,7 @@ static void lists_go_by_the_page(void **state)
 	size_t n;
 
 	for (int i = 0; i < 5; i++) {
-		char subject[8];
+		char subject[16];
 		struct user_identity one;
 
 		snprintf(subject, sizeof subject, "%d", i);
@@ -290,7 +290,7 @@ static void of_two_at_once_one_is_left(void **state)
 
 	race = (struct race){ .t = t };
 	for (int i = 0; i < 10; i++) {
-		char email[32], subject[2][16];
+		char email[32], subject[2][32];
 		struct id user;
 
 		snprintf(email, sizeof email, "u%d@x.org", i);

@@ -15,7 +15,7 @@
 #include "routing/placements.h"
 
 #define TENANTS 4000
-#define NAME 24
+#define NAME 32
 
 struct model {
 	char name[TENANTS][NAME];
