@@ -410,7 +410,7 @@ static void accepted_cb(struct listener *l, int fd, const struct sockaddr_storag
 	if (h->conns != NULL)
 		h->conns->prev = c;
 	h->conns = c;
-	deadline_set(&c->deadline, &h->head);
+	deadline_set(&c->deadline, h->draining ? &h->leaving : &h->head);
 	if (loop_add(h->c.loop, &c->fd) != OK || !secure(c)) {
 		break_off(c);
 		close_conn(c);
@@ -454,8 +454,8 @@ bool http1_connected(const struct http1 *h)
  * was the last one. */
 void http1_drain(struct http1 *h)
 {
-	listener_close(&h->listener);
 	h->draining = true;
+	listener_drain(&h->listener);
 	for (struct http1_conn *c = h->conns; c != NULL; c = c->next)
 		if (c->state == HTTP1_HEAD && c->x == NULL && c->in.p == NULL)
 			deadline_set(&c->deadline, &h->leaving);

@@ -307,6 +307,14 @@ static void shaken_cb(struct handshake *s, bool ok)
 	http2_conn_dirty(c);
 }
 
+static void say_farewell(struct http2_conn *c)
+{
+	http2_rpc_drain(c);
+	(void)nghttp2_submit_shutdown_notice(c->session);
+	deadline_set(&c->deadline, &c->h->farewell);
+	http2_conn_dirty(c);
+}
+
 /* False when it does not even begin. */
 static bool secure(struct http2_conn *c)
 {
@@ -343,6 +351,8 @@ static void accepted_cb(struct listener *l, int fd, const struct sockaddr_storag
 	}
 	deadline_set(&c->deadline, &h->head);
 	http2_conn_dirty(c);
+	if (h->draining) /* it was on its way */
+		say_farewell(c);
 }
 
 /* ---- the listener -------------------------------------------------------------------------- */
@@ -400,14 +410,10 @@ bool http2_connected(const struct http2 *h)
  * last, so that no request that is on its way is lost. */
 void http2_drain(struct http2 *h)
 {
-	listener_close(&h->listener);
+	listener_drain(&h->listener);
 	h->draining = true;
-	for (struct http2_conn *c = h->conns; c != NULL; c = c->next) {
-		http2_rpc_drain(c);
-		(void)nghttp2_submit_shutdown_notice(c->session);
-		deadline_set(&c->deadline, &h->farewell);
-		http2_conn_dirty(c);
-	}
+	for (struct http2_conn *c = h->conns; c != NULL; c = c->next)
+		say_farewell(c);
 }
 
 void http2_free(struct http2 *h)

@@ -8,6 +8,7 @@
 #include "front/crew.h"
 
 #define AT_ONCE 16
+#define LAST_CALL 65536 /* past any queue of the kernel's: who comes faster than that is refused */
 #define PAUSE (100 * CLOCK_MS)
 
 static void again_cb(struct loop_timer *t)
@@ -24,23 +25,31 @@ static void pause_accepting(struct listener *l)
 		(void)loop_mod(l->loop, &l->io, 0);
 }
 
+/* False: none waits, or none can be taken (errno). */
+static bool accept_one(struct listener *l)
+{
+	struct sockaddr_storage peer = { 0 };
+	socklen_t n = sizeof peer;
+	int s = accept4(l->io.fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (s < 0)
+		return errno == ECONNABORTED || errno == EINTR;
+	if (l->crew == NULL || !crew_pass(l->crew, l->seat, s, &peer))
+		l->accepted(l, s, &peer);
+	return true;
+}
+
 static void accept_cb(struct loop_fd *fd, uint32_t events)
 {
 	struct listener *l = (struct listener *)((char *)fd - offsetof(struct listener, io));
 
 	(void)events;
 	for (int i = 0; i < AT_ONCE; i++) {
-		struct sockaddr_storage peer = { 0 };
-		socklen_t n = sizeof peer;
-		int s = accept4(fd->fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (s < 0) {
-			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-				pause_accepting(l);
-			return;
-		}
-		if (l->crew == NULL || !crew_pass(l->crew, l->seat, s, &peer))
-			l->accepted(l, s, &peer);
+		if (accept_one(l))
+			continue;
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			pause_accepting(l);
+		return;
 	}
 }
 
@@ -59,7 +68,7 @@ enum err listener_open(struct listener *l, struct loop *loop, int fd, struct cre
 	return OK;
 }
 
-void listener_close(struct listener *l)
+static void stop(struct listener *l)
 {
 	if (l->loop == NULL || l->io.fd < 0)
 		return;
@@ -71,9 +80,27 @@ void listener_close(struct listener *l)
 	l->io.fd = -1;
 }
 
+void listener_close(struct listener *l)
+{
+	l->draining = false;
+	stop(l);
+}
+
+void listener_drain(struct listener *l)
+{
+	l->draining = true;
+	if (l->loop == NULL || l->io.fd < 0)
+		return;
+	if (l->crew != NULL)
+		crew_close(l->crew, l->seat);
+	for (int i = 0; i < LAST_CALL && accept_one(l); i++)
+		;
+	stop(l);
+}
+
 void listener_arrived(struct listener *l, int fd, const struct sockaddr_storage *peer)
 {
-	if (l->io.fd >= 0) {
+	if (l->io.fd >= 0 || l->draining) {
 		l->accepted(l, fd, peer);
 		return;
 	}

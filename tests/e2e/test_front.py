@@ -3,6 +3,7 @@ import concurrent.futures
 import contextlib
 import json
 import re
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -274,6 +275,28 @@ def test_a_drain_loses_no_answer(gateway):
         assert s.last is not None, "the end is announced"
         assert not [x for x in s.open if x <= s.last], "what was taken is answered"
     assert not any(c.half for c in clients), "no half answer"
+
+
+def test_a_drain_answers_whoever_had_connected(gateway):
+    """Connections that the kernel has taken and the gateway has not, with their requests in them."""
+    replica = gateway(config={"workers": 2}).replicas[0]
+    replica.process.signal(signal.SIGSTOP)
+    clients = [replica.connect() for _ in range(200)]
+    streams = [h2.Client(replica.port("grpc")) for _ in range(50)]
+    for c in clients:
+        c.send(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
+    for s in streams:
+        s.request(1)
+    replica.process.signal(signal.SIGTERM)
+    replica.process.signal(signal.SIGCONT)
+    for c in clients:
+        status, headers, _ = c.response()
+        assert status == 200
+    for s in streams:
+        headers, _ = s.response(1)
+        assert headers[":status"] == "200"
+    for c in clients + streams:
+        c.socket.close()
 
 
 def test_limits_are_reloaded(gateway):
