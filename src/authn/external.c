@@ -315,8 +315,8 @@ static enum err check_new(struct attempt *t)
 
 /* ---- a token that was seen before ------------------------------------------------------------ */
 
-/* The principal is good as of now, but whose the subject is only as of when that was asked: a change since then
- * may have been about it. The entry may have been pushed out meanwhile. */
+/* The principal is good as of now, but whose the subject is only as of when that was asked: a change
+ * since then may have been about it. The entry may have been pushed out meanwhile. */
 static void remember(struct attempt *t, struct principal *p, int64_t session_until)
 {
 	struct token *k = token_cache_find(authn_tokens(t->a), t->credential);
