@@ -53,7 +53,7 @@ struct exchange {
 			bool grpc;
 			struct http2_rpc *rpc; /* a call of several messages; NULL: one each way */
 			struct grpc_reader reader;
-			struct deadline deadline; /* for the body */
+			struct deadline deadline; /* for the body, for the sending, or for the rest of the body */
 		} h2;
 	};
 };

@@ -12,6 +12,7 @@
 #include "front/sock.h"
 
 #define FAREWELL (100 * CLOCK_MS) /* longer than most ways to a client and back */
+#define REST_TIME (100 * CLOCK_MS)
 #define OUT_MAX (1u << 20) /* hard: HTTP2_OUT and the largest frame behind it stay far below */
 
 /* ---- the end of a connection --------------------------------------------------------------- */
@@ -390,6 +391,7 @@ enum err http2_new(const struct http2_config *cfg, struct http2 **out, struct fa
 	deadlines_init(&h->body, cfg->loop, lim->body_timeout_us, http2_stream_late_cb);
 	deadlines_init(&h->send, cfg->loop, lim->body_timeout_us, send_late_cb);
 	deadlines_init(&h->farewell, cfg->loop, FAREWELL, idle_cb);
+	deadlines_init(&h->rest, cfg->loop, REST_TIME, http2_stream_rest_cb);
 	e = listener_open(&h->listener, cfg->loop, cfg->fd, cfg->crew, accepted_cb);
 	if (e == OK)
 		e = make_options(h);
@@ -431,6 +433,7 @@ void http2_free(struct http2 *h)
 	deadlines_release(&h->body);
 	deadlines_release(&h->send);
 	deadlines_release(&h->farewell);
+	deadlines_release(&h->rest);
 	nghttp2_session_callbacks_del(h->callbacks);
 	nghttp2_option_del(h->option);
 	heap_free(h);

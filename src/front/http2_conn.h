@@ -24,6 +24,7 @@ struct exchange;
 #define HTTP2_READ (64u << 10)
 #define HTTP2_TARGET 8192
 #define HTTP2_BODY_RATE 4096           /* bytes in timeouts.body: a body that comes steadily may go on */
+#define HTTP2_REST_MAX (64u << 10)     /* of a body that is not wanted: it may still come, and is thrown away */
 #define HTTP2_OUT (256u << 10)        /* output gathered before nghttp2 must wait for the socket */
 
 struct http2 {
@@ -34,7 +35,7 @@ struct http2 {
 	struct http2_conn *conns;
 	struct http2_conn *dirty; /* have output to make or to write */
 	bool draining;
-	struct deadlines head, idle, quiet, body, send, farewell;
+	struct deadlines head, idle, quiet, body, send, farewell, rest;
 	struct date date;
 	char in[HTTP2_READ];
 };
@@ -78,6 +79,8 @@ enum err http2_stream_callbacks(nghttp2_session_callbacks **out);
 void http2_stream_drop_all(struct http2_conn *c);
 /* A body has not come in time, or an answer has not gone. */
 void http2_stream_late_cb(struct deadline *d);
+/* The rest of a body that nobody wants has not come either. */
+void http2_stream_rest_cb(struct deadline *d);
 
 /* http2_reply.c */
 void http2_reply_callbacks(nghttp2_session_callbacks *cb);

@@ -115,6 +115,36 @@ def test_malformed_requests_end_their_stream_only(port):
     assert not faults, "\n".join(faults)
 
 
+def rest_of(client, stream):
+    """What comes on the stream until the answer to a PING."""
+    client.send(frame(PING, payload=b"whatever"))
+    kinds = []
+    for kind, flags, on, _ in client.frames():
+        if kind == PING and flags & ACK:
+            return kinds
+        kinds += [kind] if on == stream else []
+
+
+def test_an_answer_before_a_small_body_is_no_reset(port):
+    """Some clients take a reset that overtakes their body for a failure."""
+    with Client(port) as c:
+        for stream in (1, 3, 5):
+            c.request(stream, ("x-request-timeout-ms", "soon"), ("content-length", "2"), flags=0,
+                      method="POST", path="/v1/query/echo")
+            headers, _ = c.response(stream)
+            assert headers[":status"] == "400"
+            assert rest_of(c, stream) == []
+            c.send(frame(DATA, END_STREAM, stream, b"{}"))
+            assert rest_of(c, stream) == []
+        # one that never comes, and one that is not worth waiting for
+        for stream, length in ((7, "2"), (9, str(1 << 19))):
+            c.request(stream, ("x-request-timeout-ms", "soon"), ("content-length", length), flags=0,
+                      method="POST", path="/v1/query/echo")
+            headers, _ = c.response(stream)
+            assert headers[":status"] == "400"
+            assert c.response(stream) == (None, 0)
+
+
 def test_longer_body_than_said(port):
     with Client(port) as c:
         c.request(1, ("content-type", "application/json"), ("content-length", "1"), method="POST",
