@@ -277,6 +277,6 @@ enum err op_user_sessions_end(struct ctl *c, struct request *r, struct fail *f)
 	if (e != OK)
 		return e;
 	write_init(&w, &r->arena, clock_wall());
-	session_end_all(&w, u.id, NULL, SESSION_ADMIN);
+	user_end_all(&w, u.id, NULL, SESSION_ADMIN);
 	return commit(c, r, &w, f);
 }

@@ -170,7 +170,7 @@ enum err op_mfa_confirm(struct ctl *c, struct request *r, struct fail *f)
 	e = told(f, mfa_confirm(&w, c->seal, &m, b.code.v));
 	if (e != OK)
 		return e;
-	session_end_all(&w, m.user, r->auth.has_session ? &r->auth.session : NULL, SESSION_MFA);
+	user_end_all(&w, m.user, r->auth.has_session ? &r->auth.session : NULL, SESSION_MFA);
 	return commit_recovery_codes(c, r, &w, f);
 }
 
@@ -353,7 +353,7 @@ static enum err remove_once(struct ctl *c, struct request *r, const struct user 
 	e = refuse_takeover(c, r, u->id, &w, f);
 	if (e != OK)
 		return e;
-	session_end_all(&w, u->id, NULL, SESSION_ADMIN);
+	user_end_all(&w, u->id, NULL, SESSION_ADMIN);
 	return remove_and_tell(c, r, &w, u, f);
 }
 

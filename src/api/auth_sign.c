@@ -238,7 +238,7 @@ enum err op_auth_signout(struct ctl *c, struct request *r, struct fail *f)
 		return e;
 	write_init(&w, &r->arena, clock_wall());
 	if (b.everywhere.v)
-		session_end_all(&w, user, NULL, SESSION_SIGNOUT);
+		user_end_all(&w, user, NULL, SESSION_SIGNOUT);
 	else
 		session_end(&w, r->auth.session, user, SESSION_SIGNOUT);
 	e = commit(c, r, &w, f);

@@ -120,7 +120,7 @@ void identity_note_use(struct store *s, const struct user_identity *i, int64_t n
 		    NULL, NULL);
 }
 
-static void handoff_end_all(struct write *w, struct id user)
+void oidc_handoff_end_all(struct write *w, struct id user)
 {
 	WRITE(w, "DELETE FROM oidc_handoff WHERE principal = ?", SV_ID(&user));
 }
@@ -137,7 +137,7 @@ void identity_delete(struct write *w, const struct user_identity *i, struct str 
 	write_change_id(w, CHANGE_CREDENTIAL, &i->id);
 	session_end_all(w, i->user, keep, SESSION_UNLINKED);
 	mfa_challenge_end_all(w, i->user);
-	handoff_end_all(w, i->user);
+	oidc_handoff_end_all(w, i->user);
 }
 
 void identity_drop_unproven(struct write *w, struct id user)
@@ -156,7 +156,7 @@ void identity_delete_all(struct write *w, struct id user)
 	    " WHERE principal = ?", SV_INT(w->now), SV_ID(&user));
 	w->changes = true;
 	WRITE(w, "DELETE FROM identity WHERE principal = ?", SV_ID(&user));
-	handoff_end_all(w, user);
+	oidc_handoff_end_all(w, user);
 }
 
 /* ---- what happens once ----------------------------------------------------------------------- */

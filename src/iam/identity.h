@@ -78,5 +78,6 @@ enum err oidc_handoff_find(struct store *s, struct str code, struct str finish, 
     struct oidc_handoff *out, struct fail *f);
 /* Uses it up. E_TOKEN_INVALID at the commit. */
 void oidc_handoff_use(struct write *w, const struct oidc_handoff *h);
+void oidc_handoff_end_all(struct write *w, struct id user);
 
 #endif

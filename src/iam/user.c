@@ -3,6 +3,7 @@
 #include "iam/assignment.h"
 #include "iam/identity.h"
 #include "iam/mfa.h"
+#include "iam/one_time.h"
 #include "iam/session.h"
 #include "iam/write.h"
 
@@ -86,6 +87,13 @@ void user_insert(struct write *w, const struct user *u, struct str fold)
 	write_change_id(w, CHANGE_PRINCIPAL, &u->id);
 }
 
+void user_end_all(struct write *w, struct id id, const struct id *keep, enum session_end why)
+{
+	session_end_all(w, id, keep, why);
+	mfa_challenge_end_all(w, id);
+	oidc_handoff_end_all(w, id);
+}
+
 void user_update(struct write *w, struct id id, int64_t if_version, const struct user_patch *p)
 {
 	if (p->set_email) {
@@ -104,9 +112,11 @@ void user_update(struct write *w, struct id id, int64_t if_version, const struct
 	    SV_INT(p->set_display_name), sv_text_or_null(p->display_name), SV_INT(p->set_disabled),
 	    SV_INT(p->disabled), SV_INT(w->now), SV_ID(&id), SV_INT(if_version), SV_INT(if_version));
 	if (p->set_disabled && p->disabled) {
-		session_end_all(w, id, NULL, SESSION_DISABLED);
+		user_end_all(w, id, NULL, SESSION_DISABLED);
 		assignment_guard_admin(w);
 	}
+	if (p->set_email || (p->set_disabled && p->disabled))
+		one_time_end_all(w, id);
 	write_change_id(w, CHANGE_PRINCIPAL, &id);
 }
 
@@ -131,8 +141,7 @@ void user_set_password(struct write *w, struct id id, struct str was, struct str
 	    " updated_at = ? WHERE id = ? AND (? IS NULL OR password_phc = ?)",
 	    SV_TEXT(phc), SV_INT(w->now), SV_INT(w->now), SV_ID(&id), sv_text_or_null(was),
 	    sv_text_or_null(was));
-	session_end_all(w, id, keep, SESSION_PASSWORD);
-	mfa_challenge_end_all(w, id);
+	user_end_all(w, id, keep, SESSION_PASSWORD);
 	write_change_id(w, CHANGE_PRINCIPAL, &id);
 }
 

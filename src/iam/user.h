@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/id.h"
+#include "iam/session.h"
 #include "store/store.h"
 
 struct write;
@@ -49,15 +50,17 @@ struct user_patch {
 	bool set_email;
 	struct str email, fold; /* a changed address is no longer verified */
 };
+/* Ends what lets the user in, but the session `keep` (NULL: none is kept), and what is about to: sign-ins
+ * that wait for a second factor or to be picked up. */
+void user_end_all(struct write *w, struct id id, const struct id *keep, enum session_end why);
 /* Changes what is set. if_version 0: any version; else E_PRECONDITION_FAILED when it has moved on. A
- * user that is gone is E_NOT_FOUND. Disabling ends all sessions, and is E_LAST_ADMIN for the last
- * enabled platform admin. */
+ * user that is gone is E_NOT_FOUND. Disabling ends all of user_end_all, and is E_LAST_ADMIN for
+ * the last enabled platform admin. That and another address void the links that are under way. */
 void user_update(struct write *w, struct id id, int64_t if_version, const struct user_patch *p);
 /* With assignments, sessions, second factor and identities. E_LAST_ADMIN. */
 void user_delete(struct write *w, struct id id, int64_t if_version);
 /* Sets the hash. was: the hash that was checked, E_INVALID_CREDENTIALS when it has changed since (.p
- * NULL: whatever was there). Ends all sessions but `keep` (NULL: all), and sign-ins that wait for a
- * second factor. */
+ * NULL: whatever was there). Ends all of user_end_all. */
 void user_set_password(struct write *w, struct id id, struct str was, struct str phc,
     const struct id *keep);
 /* Signed up by itself and has not shown yet that it reads the mail of its address: with auth.signup

@@ -507,6 +507,7 @@ def test_every_mutation_leaves_one_record(two):
 
 
 def test_the_audit_log_is_a_chain_by_tenant(two):
+    wait_for(two.gw, lambda: len(records(two, "action=auth.signin")) == 3, what="the sign-ins, which come later")
     all_ = records(two)
     assert [r["seq"] for r in all_] == list(range(1, len(all_) + 1))
     for a, b in zip(all_, all_[1:]):

@@ -174,6 +174,21 @@ def test_links_expire_and_are_for_one_account_that_is_enabled(gateway):
     assert signin(gw, "ann@example.test").status_code == 200
 
 
+def test_what_an_administrator_does_about_an_account_voids_links_under_way(gateway):
+    """Also when it is undone before they would have expired: whoever reads that mail may be the reason."""
+    gw = gateway(config=VERIFY)
+    root = gw.signin()["access_token"]
+    for n, there_and_back in enumerate(([{"disabled": True}, {"disabled": False}],
+                                        [{"email": "new@example.test"}, {"email": "ann1@example.test"}])):
+        address = f"ann{n}@example.test"
+        user = gw.admin("POST", "/admin/users", root, {"email": address, "password": PASSWORD})["id"]
+        forgot(gw, address)
+        link = token(letter(gw, address, "Reset"))
+        for change in there_and_back:
+            gw.admin("PATCH", f"/admin/users/{user}", root, change)
+        assert code(post(gw, "reset", {"token": link, "new_password": OTHER})) == (400, "token_invalid")
+
+
 def test_resets_at_once_have_one_winner(gateway):
     gw = gateway(config=VERIFY, replicas=2)
     confirmed(gw, "ann@example.test")

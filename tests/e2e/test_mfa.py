@@ -193,8 +193,22 @@ def test_nothing_in_the_store_opens_an_account(gw, bo):
 def test_a_disabled_user_cannot_finish(gw, bo):
     challenge = bo.challenge()
     gw.admin("PATCH", f"/admin/users/{bo.id}", bo.root, {"disabled": True})
-    r = bo.verify(challenge, code=totp(bo.secret))
-    assert (r.status_code, r.json()["code"]) == (401, "invalid_credentials")
+    assert is_invalid(bo.verify(challenge, code=totp(bo.secret)))
+    assert (bo.signin().status_code, bo.signin().json()["code"]) == (401, "invalid_credentials")
+
+
+@pytest.mark.parametrize("how", ["sessions", "disable", "everywhere"])
+def test_what_ends_all_sessions_ends_what_waits_for_a_code(gw, bo, how):
+    challenge = bo.challenge()
+    if how == "sessions":
+        gw.admin("DELETE", f"/admin/users/{bo.id}/sessions", bo.root)
+    elif how == "everywhere":
+        assert gw.call("POST", "/v1/auth/signout", token=bo.token, json={"everywhere": True}).status_code == 204
+    else:
+        for disabled in (True, False):
+            gw.admin("PATCH", f"/admin/users/{bo.id}", bo.root, {"disabled": disabled})
+    assert is_invalid(bo.verify(challenge, code=totp(bo.secret)))
+    assert bo.verify(bo.challenge(), code=totp(bo.secret)).status_code == 200
 
 
 def test_an_unconfirmed_authenticator_asks_for_nothing(gw):
