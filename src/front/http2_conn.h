@@ -23,8 +23,8 @@ struct exchange;
 #define HTTP2_BODIES (4u << 20)       /* unanswered bodies of one connection before it must wait */
 #define HTTP2_READ (64u << 10)
 #define HTTP2_TARGET 8192
-#define HTTP2_BODY_RATE 4096           /* bytes in timeouts.body: a body that comes steadily may go on */
-#define HTTP2_REST_MAX (64u << 10)     /* of a body that is not wanted: it may still come, and is thrown away */
+#define HTTP2_BODY_RATE 4096          /* bytes in timeouts.body: a body that comes steadily may go on */
+#define HTTP2_REST_MAX (64u << 10)    /* of an unwanted body: may still come, and is thrown away */
 #define HTTP2_OUT (256u << 10)        /* output gathered before nghttp2 must wait for the socket */
 
 struct http2 {

@@ -460,8 +460,8 @@ void http2_stream_rest_cb(struct deadline *d)
 	http2_conn_dirty(x->h2.conn);
 }
 
-/* Whether the rest of the body is as good as here: some clients (curl before 8) take a reset that overtakes it
- * for a failure, though the answer is complete. */
+/* Whether the rest of the body is as good as here: some clients (curl before 8) take a reset that
+ * overtakes it for a failure, though the answer is complete. */
 static bool nearly_here(const struct exchange *x)
 {
 	return x != NULL && x->length > 0 && x->length <= HTTP2_REST_MAX && !x->h2.conn->h->draining;

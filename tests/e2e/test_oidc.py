@@ -181,7 +181,7 @@ def test_two_windows_of_one_browser(house):
 
 def test_edited_callbacks(house):
     gw = house()
-    for edit in (lambda q: q.pop("state"), lambda q: q.update(state=q["state"][:-1] + "A"), lambda q: q.update(state="x"),
+    for edit in (lambda q: q.pop("state"), lambda q: q.update(state=q["state"].swapcase()), lambda q: q.update(state="x"),
                  lambda q: q.update(state="")):
         b = browser(gw)
         parts = urllib.parse.urlsplit(callback_of(gw, b, "ann"))
