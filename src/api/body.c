@@ -102,7 +102,10 @@ static const char *read_int(const struct body_field *d, const json_t *v, struct 
 		return "must be an integer";
 	out->v = json_integer_value(v);
 	if (out->v < d->min || (d->max > 0 && out->v > d->max)) {
-		snprintf(why, 96, "must be %" PRId64 " to %" PRId64, d->min, d->max);
+		if (d->max > 0)
+			snprintf(why, 96, "must be %" PRId64 " to %" PRId64, d->min, d->max);
+		else
+			snprintf(why, 96, "must be %" PRId64 " or more", d->min);
 		return why;
 	}
 	return NULL;
