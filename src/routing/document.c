@@ -201,6 +201,19 @@ static bool shard_name_ok(struct str s)
 }
 
 /* The elements of a list, in the arena once all are known. */
+static bool speaks_grpc(const struct route_endpoint *e)
+{
+	return e->scheme == SCHEME_GRPC || e->scheme == SCHEME_GRPCS;
+}
+
+/* A call is made in one protocol, whichever endpoint takes it. */
+static void check_protocol(struct reader *x, struct fault_at at, const struct route_endpoint *first,
+    const struct route_endpoint *e)
+{
+	if (first->host.n > 0 && e->host.n > 0 && speaks_grpc(first) != speaks_grpc(e))
+		FAULT(x, at, "the endpoints of a shard must be http or https all, or grpc or grpcs all");
+}
+
 static void read_endpoints(struct reader *x, struct shard_edit *s)
 {
 	struct route_endpoint *v = NULL;
@@ -215,6 +228,7 @@ static void read_endpoints(struct reader *x, struct shard_edit *s)
 			break;
 		v = grown;
 		read_endpoint(x, (struct fault_at){ x->section, name, (int)n, NULL }, &v[n]);
+		check_protocol(x, (struct fault_at){ x->section, name, (int)n, NULL }, &v[0], &v[n]);
 		n++;
 	}
 	s->endpoints = arena_alloc(&x->d->arena, (n + 1) * sizeof *v);

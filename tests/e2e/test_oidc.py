@@ -390,6 +390,10 @@ def test_administrators_and_identities(house):
     t = gw.signin("helper@example.test", PASSWORD)["access_token"]
     r = gw.call("POST", f"/admin/users/{admin}/identities", token=t, listener="admin", json={"subject": "mallory"})
     assert code(r) == (403, "forbidden")
+    # nor claims a subject for an account of its own tenant: its owner would be signed in there
+    gw.admin("POST", "/admin/assignments", root, {"principal": user["id"], "tenant": "acme", "role": "tenant-member"})
+    r = gw.call("POST", path, token=t, listener="admin", json={"subject": "eve"})
+    assert code(r) == (403, "forbidden")
     assert gw.call("DELETE", f"{path}/{made['id']}", token=root, listener="admin").status_code == 204
     records = gw.admin("GET", "/admin/audit?action=users.identities.delete", root)["items"]
     assert [(a["outcome"], a["target"]) for a in records] == [("ok", made["id"])]

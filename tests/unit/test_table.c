@@ -191,6 +191,10 @@ static const struct {
 	    "/runner_shards/r/0/admin", "bad URL: the scheme of an admin URL", 1 },
 	{ "{'revision':1,'runner_shards':{'r':[{'url':'http://h','admin':null}]}}",
 	    "/runner_shards/r/0/admin", "it must be a string", 1 },
+	{ "{'revision':1,'runner_shards':{'r':['http://h','https://h','grpc://h']}}", "/runner_shards/r/2",
+	    "the endpoints of a shard must be", 1 },
+	{ "{'revision':1,'aggregate_shards':{'a':[{'url':'grpcs://h'},'grpc://h','http://h']}}",
+	    "/aggregate_shards/a/2", "the endpoints of a shard must be", 1 },
 	{ "{'revision':-1,'x':1,'runner_shards':{'r':['http://']},'runner_placement':{'a':'b','c':'d'},"
 	  "'aggregate_shards':7}", "/x", "unknown key", 6 },
 };
