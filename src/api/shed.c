@@ -1,6 +1,7 @@
 #include "api/shed.h"
 
 #include "base/clock.h"
+#include "base/rnd.h"
 
 struct held {
 	struct loop_timer timer;
@@ -15,6 +16,14 @@ static void let_go_cb(struct loop_timer *t)
 	step_done(request_fail_code(h->r, E_OVERLOADED));
 }
 
+static int64_t delay(void)
+{
+	uint16_t n;
+
+	rnd_bytes(&n, sizeof n);
+	return SHED_DELAY + n % SHED_SPREAD;
+}
+
 struct step shed_overloaded(struct request *r)
 {
 	struct held *h = arena_alloc(&r->arena, sizeof *h);
@@ -22,7 +31,7 @@ struct step shed_overloaded(struct request *r)
 	if (h == NULL)
 		return request_fail_code(r, E_OVERLOADED);
 	*h = (struct held){ .timer.cb = let_go_cb, .r = r };
-	if (loop_timer_set(r->loop, &h->timer, SHED_DELAY) != OK)
+	if (loop_timer_set(r->loop, &h->timer, delay()) != OK)
 		return request_fail_code(r, E_OVERLOADED);
 	return request_suspend(r);
 }

@@ -7,8 +7,10 @@
 
 #include "request/request.h"
 
-/* Answers 503 overloaded with Retry-After, SHED_DELAY from now. */
+/* Answers 503 overloaded with Retry-After, SHED_DELAY to SHED_DELAY + SHED_SPREAD from now: clients that
+ * were refused together must not come back together. */
 #define SHED_DELAY (50 * CLOCK_MS)
+#define SHED_SPREAD (32 * CLOCK_MS)
 STEP shed_overloaded(struct request *r);
 
 #endif

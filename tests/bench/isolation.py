@@ -134,7 +134,8 @@ def measure(opt, directory):
           f"{opt.rounds} rounds of 4 parts of {opt.seconds} s\n")
     node = Node(directory, threads=1)
     pin(node.process.pid, near)
-    config = {"auth.hash_threads": opt.hash_threads, **dict(pair.split("=", 1) for pair in opt.set)}
+    config = {"auth.hash_threads": opt.hash_threads, "limits.attempts_per_address": 0,
+              "limits.attempts_per_account": 0, **dict(pair.split("=", 1) for pair in opt.set)}
     target = Gatewayd(node, directory, gateway, config)
     headers = {"x-tenant-id": TENANT, "content-type": "application/json"}
     paced = H2load(directory, near, headers, b'{"aggregate_type":"order","limit":2}', 64, 1, threads=1, h1=True,
