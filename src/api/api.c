@@ -500,10 +500,10 @@ static struct step authenticated(struct api *a, struct request *r, enum err e)
 		e = E_UNAUTHENTICATED;
 	if (e == OK) {
 		r->principal_id = str_c(r->auth.principal->id_text);
-		audit_watch(r);
-	}
-	if (e == E_RATE_LIMITED)
+		e = audit_watch(r, &f);
+	} else if (e == E_RATE_LIMITED) {
 		f = (struct fail){ .err = e, .retry_after = r->retry_after };
+	}
 	if (e == OK)
 		e = authorize(a, r, &f);
 	return authorized(a, r, e, &f);

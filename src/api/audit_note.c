@@ -8,6 +8,7 @@
 #include "base/hex.h"
 #include "iam/audit.h"
 #include "iam/principal.h"
+#include "iam/throttle.h"
 #include "request/request.h"
 
 #define BEFORE_MAX (8u << 20)
@@ -108,14 +109,21 @@ static void at_end(void *arg)
 
 	if (r->audited || r->reply.err == E_UNAUTHENTICATED)
 		return;
+	if (r->reply.err != OK)
+		throttle_refused_count(api_ctl(r->api)->throttle, &r->auth.principal->id, loop_now(r->loop));
 	audit_describe(r, r->reply.err, &rec);
 	(void)audit_post(api_ctl(r->api)->audit, &rec); /* it logs what it cannot take */
 }
 
-void audit_watch(struct request *r)
+enum err audit_watch(struct request *r, struct fail *f)
 {
-	if (r->op->mutates && r->auth.principal != NULL && api_ctl(r->api)->audit != NULL)
-		(void)request_on_finish(r, at_end, r);
+	struct ctl *c = api_ctl(r->api);
+
+	if (!r->op->mutates || r->auth.principal == NULL || c->audit == NULL)
+		return OK;
+	if (throttle_refused_look(c->throttle, &r->auth.principal->id, loop_now(r->loop), f) != OK)
+		return E_RATE_LIMITED;
+	return request_on_finish(r, at_end, r);
 }
 
 void audit_event(struct audit *a, struct request *r, const struct id *user, struct str email,

@@ -14,8 +14,9 @@ struct audit_record;
 struct id;
 struct request;
 
-/* Worker, once the caller is known: sees to it that the end of a mutating request is recorded. */
-void audit_watch(struct request *r);
+/* Worker, once the caller is known: sees to it that the end of a mutating request is recorded.
+ * E_RATE_LIMITED: the caller was refused so often that it is not heard now (iam/throttle.h). */
+enum err audit_watch(struct request *r, struct fail *f);
 
 /* A row as audit records show it: what `write` writes, without secrets. For r->audit_before. */
 struct str audit_row(struct request *r, void (*write)(struct jsonw *w, const void *row),

@@ -19,6 +19,7 @@
 #include "request/request.h"
 
 #define ADDRESSES 65536 /* remembered at once, 8 bytes each */
+#define PRINCIPALS 8192
 #define SITE 16         /* a /48 may have so many times the failures of a /64 */
 #define ALL 3           /* strangers together, of those of one */
 #define DAY (24 * 3600 * CLOCK_SEC)
@@ -37,6 +38,7 @@ static const struct {
 	[THROTTLE_LINK] = { "link", 0 },
 	[THROTTLE_FORGOT] = { "forgot", 1 },
 	[THROTTLE_SIGNUP] = { "signup", 2 },
+	[THROTTLE_REFUSED] = { "refused", 3 },
 };
 
 /* Where a delay comes to the time in which an event is forgotten, it grows no more: steady guessing
@@ -51,10 +53,14 @@ static const struct pace all_pace = { .first = CLOCK_SEC, .factor = 2, .most = 3
 static const struct pace letter_pace = { .free = 1, .first = 60 * CLOCK_SEC, .factor = 3,
 	.most = 1680 * CLOCK_SEC, .leak = 1680 * CLOCK_SEC };
 
+/* Scripts that try what is there already must get through: a thousand, and then one a second. */
+static const struct pace refused_pace = { .free = 1000, .first = CLOCK_SEC, .factor = 2,
+	.most = 10 * CLOCK_SEC, .leak = CLOCK_SEC };
+
 struct throttle {
 	struct store *store;
 	const struct seal *seal;
-	struct tally addresses;
+	struct tally addresses, principals;
 	_Atomic int64_t per_address, per_account, floor;
 	_Atomic uint64_t refused[THROTTLE__COUNT][LIMITS];
 	pthread_mutex_t mu; /* guards the list */
@@ -67,7 +73,8 @@ enum err throttle_new(struct store *s, const struct seal *seal, struct throttle 
 
 	if (t == NULL)
 		return E_NOMEM;
-	if (tally_init(&t->addresses, ADDRESSES) != OK) {
+	if (tally_init(&t->addresses, ADDRESSES) != OK || tally_init(&t->principals, PRINCIPALS) != OK) {
+		tally_release(&t->addresses);
 		heap_free(t);
 		return E_NOMEM;
 	}
@@ -83,6 +90,7 @@ void throttle_free(struct throttle *t)
 	if (t == NULL)
 		return;
 	tally_release(&t->addresses);
+	tally_release(&t->principals);
 	pthread_mutex_destroy(&t->mu);
 	heap_free(t);
 }
@@ -190,6 +198,24 @@ void throttle_count(struct throttle *t, enum throttle_rule rule, const struct th
 		return;
 	at = place_of(rule, true, site);
 	tally_add(&t->addresses, &address_pace, place_str(&at), who->mono);
+}
+
+/* ---- principals ----------------------------------------------------------------------------- */
+
+enum err throttle_refused_look(struct throttle *t, const struct id *principal, int64_t mono,
+    struct fail *f)
+{
+	struct str key = str_n((const char *)principal->b, sizeof principal->b);
+	int64_t wait = t != NULL ? tally_wait(&t->principals, &refused_pace, key, mono) : 0;
+
+	return wait > 0 ? refuse(t, THROTTLE_REFUSED, BY_ACCOUNT, wait, f) : OK;
+}
+
+void throttle_refused_count(struct throttle *t, const struct id *principal, int64_t mono)
+{
+	if (t != NULL)
+		tally_add(&t->principals, &refused_pace, str_n((const char *)principal->b, sizeof principal->b),
+		    mono);
 }
 
 /* ---- keys ----------------------------------------------------------------------------------- */

@@ -37,6 +37,7 @@ enum throttle_rule {
 	THROTTLE_LINK,       /* tokens that came by mail */
 	THROTTLE_FORGOT,     /* each request counts */
 	THROTTLE_SIGNUP,     /* each request counts */
+	THROTTLE_REFUSED,    /* changes that somebody asks for and is refused: each is an audit record */
 	THROTTLE__COUNT
 };
 
@@ -64,6 +65,15 @@ int64_t throttle_floor(const struct throttle *t);
 enum err throttle_look(struct throttle *t, enum throttle_rule rule, const struct throttle_who *who,
     struct fail *f);
 void throttle_count(struct throttle *t, enum throttle_rule rule, const struct throttle_who *who);
+
+/* ---- principals ----------------------------------------------------------------------------- */
+
+/* What is refused to a principal leaves a record each, so without a bound whoever may sign in could fill
+ * the store: after a thousand, it is asked to wait before it is heard again. Any thread, without
+ * locks. E_RATE_LIMITED, with f->retry_after. mono: clock_mono. */
+enum err throttle_refused_look(struct throttle *t, const struct id *principal, int64_t mono,
+    struct fail *f);
+void throttle_refused_count(struct throttle *t, const struct id *principal, int64_t mono);
 
 /* ---- attempts on accounts (blocking) -------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 """Guessing is slowed down, by address and by account, on all replicas together; nobody is locked out by it. Clients
 at many addresses: 127.0.0.0/8 is all loopback, or a proxy that is trusted says who they are."""
 import base64
+import collections
 import concurrent.futures
 import http.client
 import itertools
@@ -290,3 +291,22 @@ def test_a_crowd_of_right_passwords_is_no_attack(pair):
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda i: status(signin(pair, ann, PASSWORD, f"127.8.0.{i % 4 + 1}", i % 2)), range(64)))
     assert set(answers) <= {200, 503} and answers.count(200) > 32  # 503: there is no time for so many hashes
+
+
+def test_refused_changes_do_not_fill_the_store(gateway):
+    """Each is a record of the audit log, and anybody who may sign in can ask."""
+    gw = gateway(config={"auth.signup": "open"})
+    post = lambda p, b: gw.call("POST", p, json=b)  # noqa: E731
+    tokens = []
+    for name in ("ann", "bob"):
+        assert post("/v1/auth/signup", {"email": f"{name}@x.test", "password": "seven purple otters"}).status_code == 201
+        tokens.append(gw.signin(f"{name}@x.test", "seven purple otters")["access_token"])
+    ask = lambda token: gw.call("DELETE", "/v1/auth/sessions/x", token=token)  # noqa: E731
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = collections.Counter(pool.map(lambda _: ask(tokens[0]).status_code, range(1100)))
+    assert answers[429] > 50 and answers[429] + answers[400] + answers[404] == 1100
+    r = ask(tokens[0])
+    assert (r.status_code, r.json()["code"]) == (429, "rate_limited") and 1 <= int(r.headers["retry-after"]) <= 10
+    assert ask(tokens[1]).status_code in (400, 404)
+    assert gw.call("GET", "/v1/me", token=tokens[0]).status_code == 200
+    assert 'rule="refused_account"' in gw.call("GET", "/metrics", listener="admin").text
