@@ -107,7 +107,7 @@ static struct step answer_options(struct api *a, struct request *r, unsigned met
 
 	r->reply.status = 204;
 	(void)reply_header(r, STR("allow"), allow);
-	if (cors_apply(r, a->c.cors_origins) && cors_is_preflight(r))
+	if (cors_is_preflight(r) && cors_allows(r, a->c.cors_origins))
 		cors_preflight(r, allow);
 	return request_reply(r);
 }
@@ -227,6 +227,7 @@ enum api_next api_start(struct api *a, struct request *r)
 		return API_ANSWERED;
 	}
 	find_client(a, r);
+	cors_apply(r, a->c.cors_origins);
 	split_target(r);
 	if (str_eq(r->path, STR("*"))) { /* of the server as a whole (RFC 9110, 9.3.7) */
 		step_done(answer_options(a, r, match_methods(r->listener)));
@@ -386,7 +387,6 @@ static void come_back_cb(struct loop_msg *m)
 {
 	struct request *r = (struct request *)((char *)m - offsetof(struct request, msg));
 
-	(void)cors_apply(r, r->api->c.cors_origins);
 	step_done(steady_reply(r));
 }
 

@@ -11,23 +11,33 @@ static bool listed(struct str origin, const struct config_list *origins)
 	return false;
 }
 
-bool cors_apply(struct request *r, const struct config_list *origins)
+/* What there is to decide on; STR_NONE: nothing. */
+static struct str origin_of(const struct request *r, const struct config_list *origins)
 {
-	struct str origin = request_known(r, HDR_ORIGIN);
-	bool named;
+	return origins->n > 0 && r->known_count[HDR_ORIGIN] == 1 ? request_known(r, HDR_ORIGIN) : STR_NONE;
+}
 
-	if (origins->n == 0 || origin.p == NULL || r->known_count[HDR_ORIGIN] != 1)
-		return false;
+bool cors_allows(const struct request *r, const struct config_list *origins)
+{
+	struct str origin = origin_of(r, origins);
+
+	return origin.p != NULL && (listed(origin, origins) || listed(STR("*"), origins));
+}
+
+void cors_apply(struct request *r, const struct config_list *origins)
+{
+	struct str origin = origin_of(r, origins);
+
+	if (origin.p == NULL)
+		return;
 	(void)reply_header(r, STR("vary"), STR("origin"));
-	named = listed(origin, origins);
-	if (!named && !listed(STR("*"), origins))
-		return false;
+	if (!cors_allows(r, origins))
+		return;
 	(void)reply_header(r, STR("access-control-allow-origin"), origin);
-	if (named) /* for the state cookie of a sign-in by OpenID; no credential of ours is a cookie */
+	if (listed(origin, origins)) /* for the state cookie of a sign-in by OpenID; no credential of ours is one */
 		(void)reply_header(r, STR("access-control-allow-credentials"), STR("true"));
 	(void)reply_header(r, STR("access-control-expose-headers"),
 	    STR("x-correlation-id, traceparent, retry-after, etag"));
-	return true;
 }
 
 bool cors_is_preflight(const struct request *r)

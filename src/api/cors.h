@@ -9,9 +9,11 @@
 struct config_list;
 struct request;
 
-/* Adds access-control-* to the reply when the request's Origin is in `origins` ("*"
- * allows any, without credentials). Returns whether it was allowed. */
-bool cors_apply(struct request *r, const struct config_list *origins);
+/* Whether the request's Origin is in `origins` ("*" allows any, without credentials). */
+bool cors_allows(const struct request *r, const struct config_list *origins);
+/* Adds access-control-* to the reply when it is. Once, before anything is decided: a page must be able to
+ * read every answer, also a refusal. */
+void cors_apply(struct request *r, const struct config_list *origins);
 /* Whether this is a preflight (OPTIONS with Access-Control-Request-Method). */
 bool cors_is_preflight(const struct request *r);
 /* Adds what a preflight wants to know; `allow` is the list of methods. */

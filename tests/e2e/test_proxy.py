@@ -63,6 +63,21 @@ def test_answers_pass_through(placed):
     assert r.status_code == 418 and r.json()["code"] == "injected_fault"
 
 
+def test_pages_of_other_origins_read_every_answer(placed):
+    """What a node says, what the gateway says, and what it refuses before anything else."""
+    placed.gw.replicas[0].reload(cors__origins=["https://app.example"])
+    sent = {"origin": "https://app.example"}
+    until(lambda: "access-control-allow-origin" in placed.query("bench", headers=sent).headers, 10, "the origins")
+    answers = [placed.query("bench", headers=sent), placed.gw.call("GET", "/v1/me", token=placed.token, headers=sent),
+               placed.gw.call("GET", "/v1/me", headers=sent), placed.gw.call("GET", "/nowhere", headers=sent),
+               placed.gw.call("POST", "/v1/query/bench", token=placed.token, json={}, headers=sent)]
+    assert [a.status_code for a in answers] == [200, 200, 401, 404, 400]
+    for a in answers:  # once: two of them, even alike, are refused by browsers
+        assert a.raw.headers.getlist("access-control-allow-origin") == ["https://app.example"]
+    for origin in ("https://evil.example", "null"):
+        assert "access-control-allow-origin" not in placed.query("bench", headers={"origin": origin}).headers
+
+
 def test_view_types_keep_their_names(placed):
     seen = placed.query("a%20b%C3%A9").request.path_url
     assert seen == "/v1/query/a%20b%C3%A9"
