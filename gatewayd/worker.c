@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdio.h>
 
 #include "api/api.h"
@@ -14,6 +13,7 @@
 #include "base/config.h"
 #include "base/heap.h"
 #include "base/loop.h"
+#include "base/thread.h"
 #include "crypto/keyring.h"
 #include "front/front.h"
 #include "front/gate.h"
@@ -249,19 +249,12 @@ void worker_go(struct worker *w)
 enum err worker_start(struct worker *w)
 {
 	char name[16];
-	sigset_t all, old;
-	int rc;
+	enum err e;
 
-	sigfillset(&all); /* signals are the main thread's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&w->thread, NULL, thread_main, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc != 0)
-		return E_NOMEM;
-	w->started = true;
 	snprintf(name, sizeof name, "worker/%d", w->index % 1000);
-	pthread_setname_np(w->thread, name);
-	return OK;
+	e = thread_start(&w->thread, name, thread_main, w);
+	w->started = e == OK;
+	return e;
 }
 
 void worker_join(struct worker *w)

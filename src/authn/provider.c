@@ -1,11 +1,11 @@
 #include "authn/provider_inside.h"
 
 #include <sched.h>
-#include <signal.h>
 
 #include "authn/fetch.h"
 #include "base/buf.h"
 #include "base/heap.h"
+#include "base/thread.h"
 #include "crypto/jws.h"
 #include "obs/obs.h"
 
@@ -241,14 +241,7 @@ enum err providers_add(struct providers *ps, const struct provider_source *s, st
 
 enum err providers_start(struct providers *ps, struct fail *f)
 {
-	sigset_t all, old;
-	int rc;
-
-	sigfillset(&all); /* signals are the main thread's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&ps->thread, NULL, providers_thread, ps);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc != 0)
+	if (thread_start(&ps->thread, "providers", providers_thread, ps) != OK)
 		return fail_set(f, E_NOMEM, "no thread for providers");
 	pthread_mutex_lock(&ps->mu);
 	ps->started = true;

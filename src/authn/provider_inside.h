@@ -62,7 +62,7 @@ static inline bool provider_is_url(const char *s)
 
 /* The thread's: the document in force from now on; takes the reference. */
 void provider_replace_take(struct provider *p, struct provider_doc *next);
-/* The thread, for pthread_create; arg: the struct providers. */
+/* The thread, for thread_start; arg: the struct providers. */
 void *providers_thread(void *arg);
 
 #endif

@@ -254,7 +254,6 @@ void *providers_thread(void *arg)
 {
 	struct providers *ps = arg;
 
-	pthread_setname_np(pthread_self(), "providers");
 	while (!stopping(ps)) {
 		begin_due(ps);
 		take_arrived(ps);

@@ -1,11 +1,10 @@
 #include "base/pool.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 
 #include "base/heap.h"
+#include "base/thread.h"
 
 struct pool {
 	pthread_mutex_t mu; /* guards all below */
@@ -15,7 +14,6 @@ struct pool {
 	bool stop;    /* end when the queue is empty */
 	bool stopped; /* no thread is left */
 	int nthreads;
-	char name[16];
 	pthread_t threads[];
 };
 
@@ -23,7 +21,6 @@ static void *thread_main(void *arg)
 {
 	struct pool *p = arg;
 
-	pthread_setname_np(pthread_self(), p->name);
 	pthread_mutex_lock(&p->mu);
 	for (;;) {
 		struct pool_job *j = p->head;
@@ -49,7 +46,6 @@ static void *thread_main(void *arg)
 enum err pool_new(struct pool **out, const char *name, int threads, size_t max_queue)
 {
 	struct pool *p = heap_zalloc(sizeof *p + (size_t)threads * sizeof *p->threads);
-	sigset_t all, old;
 
 	if (p == NULL)
 		return E_NOMEM;
@@ -57,13 +53,9 @@ enum err pool_new(struct pool **out, const char *name, int threads, size_t max_q
 	pthread_cond_init(&p->work, NULL);
 	p->tail = &p->head;
 	p->max_queue = max_queue;
-	snprintf(p->name, sizeof p->name, "%s", name);
-	sigfillset(&all); /* signals are the main thread's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (p->nthreads < threads &&
-	    pthread_create(&p->threads[p->nthreads], NULL, thread_main, p) == 0)
+	    thread_start(&p->threads[p->nthreads], name, thread_main, p) == OK)
 		p->nthreads++;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (p->nthreads < threads) {
 		pool_free(p);
 		return E_NOMEM;

@@ -1,13 +1,13 @@
 #include "crypto/hasher.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 
 #include "base/heap.h"
 #include "base/rnd.h"
 #include "base/secret.h"
+#include "base/thread.h"
 
 #define NICE 10
 
@@ -74,7 +74,6 @@ static void *thread_main(void *arg)
 	struct hasher *h = arg;
 	struct task *t;
 
-	pthread_setname_np(pthread_self(), "hash");
 	/* of this thread alone (sched(7), "The nice value"); without it the hashes are right as well */
 	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	pthread_mutex_lock(&h->mu);
@@ -92,14 +91,9 @@ static void *thread_main(void *arg)
 
 static enum err start(struct hasher *h, int threads)
 {
-	sigset_t all, old;
-
-	sigfillset(&all); /* signals are the main thread's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (h->nthreads < threads &&
-	    pthread_create(&h->threads[h->nthreads], NULL, thread_main, h) == 0)
+	    thread_start(&h->threads[h->nthreads], "hash", thread_main, h) == OK)
 		h->nthreads++;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return h->nthreads == threads ? OK : E_NOMEM;
 }
 

@@ -1,12 +1,12 @@
 #include "iam/audit.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/rnd.h"
+#include "base/thread.h"
 #include "iam/write.h"
 
 #define TRIES 64
@@ -327,18 +327,6 @@ static void *run(void *arg)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static int start_thread(struct audit *a)
-{
-	sigset_t all, old;
-	int rc;
-
-	sigfillset(&all); /* signals are the main thread's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&a->thread, NULL, run, a);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return rc;
-}
-
 enum err audit_new(struct store *s, struct id replica, struct audit **out)
 {
 	struct audit *a = heap_zalloc(sizeof *a);
@@ -352,11 +340,10 @@ enum err audit_new(struct store *s, struct id replica, struct audit **out)
 	pthread_mutex_init(&a->queue_mu, NULL);
 	pthread_cond_init(&a->wake, NULL);
 	pthread_cond_init(&a->idle, NULL);
-	if (start_thread(a) != 0) {
+	if (thread_start(&a->thread, "audit", run, a) != OK) {
 		heap_free(a);
 		return E_NOMEM;
 	}
-	pthread_setname_np(a->thread, "audit");
 	*out = a;
 	return OK;
 }

@@ -1,7 +1,6 @@
 #include "mail/sender.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -12,6 +11,7 @@
 #include "base/log.h"
 #include "base/rnd.h"
 #include "base/secret.h"
+#include "base/thread.h"
 #include "crypto/seal.h"
 #include "mail/message.h"
 #include "mail/queue.h"
@@ -244,18 +244,6 @@ static void *sender_thread(void *arg)
 	return NULL;
 }
 
-static int start_thread(struct mail_sender *s)
-{
-	sigset_t all, old;
-	int rc;
-
-	sigfillset(&all); /* signals are the main thread's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&s->thread, NULL, sender_thread, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return rc;
-}
-
 enum err mail_sender_start(const struct mail_sender_config *c, struct mail_transport *transport,
     struct mail_sender **out, struct fail *f)
 {
@@ -271,14 +259,13 @@ enum err mail_sender_start(const struct mail_sender_config *c, struct mail_trans
 	arena_init(&s->arena, ARENA_MAX);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->wake, NULL);
-	if (start_thread(s) != 0) {
+	if (thread_start(&s->thread, "mail", sender_thread, s) != OK) {
 		pthread_mutex_destroy(&s->lock);
 		pthread_cond_destroy(&s->wake);
 		mail_transport_free(transport);
 		heap_free(s);
 		return fail_set(f, E_NOMEM, "the thread that sends mail could not be started");
 	}
-	pthread_setname_np(s->thread, "mail");
 	*out = s;
 	return OK;
 }

@@ -2,10 +2,10 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "base/thread.h"
 
 struct log_thread {
 	struct loop *loop;
@@ -50,20 +50,14 @@ enum err log_thread_new(struct log_thread **out)
 {
 	struct log_thread *t = heap_zalloc(sizeof *t);
 	enum err e = t != NULL ? loop_new(&t->loop) : E_NOMEM;
-	sigset_t all, old;
 
-	if (e == OK) {
-		sigfillset(&all); /* signals are the main thread's */
-		pthread_sigmask(SIG_SETMASK, &all, &old);
-		e = pthread_create(&t->thread, NULL, thread_main, t) == 0 ? OK : E_NOMEM;
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
-	}
+	if (e == OK)
+		e = thread_start(&t->thread, "log", thread_main, t);
 	if (e != OK) {
 		loop_free(t != NULL ? t->loop : NULL);
 		heap_free(t);
 		return e;
 	}
-	pthread_setname_np(t->thread, "log");
 	*out = t;
 	return OK;
 }

@@ -1,11 +1,11 @@
 #include "routing/compactor.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <sys/resource.h>
 
 #include "base/heap.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "routing/store_source.h"
 #include "routing/table.h"
 
@@ -96,23 +96,20 @@ static void *thread_main(void *arg)
 enum err route_compactor_new(struct store *s, struct route_compactor **out)
 {
 	struct route_compactor *c = heap_zalloc(sizeof *c);
-	sigset_t all, old;
-	int rc;
+	enum err e;
 
 	if (c == NULL)
 		return E_NOMEM;
 	c->store = s;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->wake, NULL);
-	sigfillset(&all); /* signals are the main thread's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&c->thread, NULL, thread_main, c);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc != 0) {
+	e = thread_start(&c->thread, "compactor", thread_main, c);
+	if (e != OK) {
+		pthread_mutex_destroy(&c->lock);
+		pthread_cond_destroy(&c->wake);
 		heap_free(c);
-		return E_NOMEM;
+		return e;
 	}
-	pthread_setname_np(c->thread, "compactor");
 	*out = c;
 	return OK;
 }

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "routing/nats_source.h"
 #include "routing/store_source.h"
 #include "routing/table.h"
@@ -283,20 +283,15 @@ static void *watch_main(void *arg)
 
 enum err route_source_watch(struct route_source *src, void (*changed)(void *ctx), void *ctx)
 {
-	sigset_t all, old;
+	enum err e;
 
 	if (route_source_is_store(src))
 		return OK;
 	src->changed = changed;
 	src->ctx = ctx;
-	sigfillset(&all); /* signals are the main thread's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	src->watching = pthread_create(&src->thread, NULL, watch_main, src) == 0;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!src->watching)
-		return E_NOMEM;
-	pthread_setname_np(src->thread, "routing");
-	return OK;
+	e = thread_start(&src->thread, "routing", watch_main, src);
+	src->watching = e == OK;
+	return e;
 }
 
 void route_source_unwatch(struct route_source *src)

@@ -1,5 +1,4 @@
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -7,6 +6,7 @@
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "store/change.h"
 #include "store/poke.h"
 
@@ -359,22 +359,6 @@ static void feed_free(struct feed *feed)
 	heap_free(feed);
 }
 
-/* Signals are the main thread's. */
-static enum err start_thread(struct feed *feed, struct fail *f)
-{
-	sigset_t all, old;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&feed->thread, NULL, feed_thread, feed);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc != 0)
-		return fail_set(f, E_NOMEM, "the feed's thread could not be started");
-	pthread_setname_np(feed->thread, "feed");
-	return OK;
-}
-
 enum err feed_start(struct feed **out, struct store *s, const struct feed_config *c,
     const struct feed_hooks *h, struct fail *f)
 {
@@ -400,8 +384,8 @@ enum err feed_start(struct feed **out, struct store *s, const struct feed_config
 	pthread_cond_init(&feed->synced, NULL);
 	if (c->nats_url != NULL)
 		e = poke_start(&feed->poke, c->nats_url, c->replica, &ph, f);
-	if (e == OK)
-		e = start_thread(feed, f);
+	if (e == OK && thread_start(&feed->thread, "feed", feed_thread, feed) != OK)
+		e = fail_set(f, E_NOMEM, "the feed's thread could not be started");
 	if (e != OK) {
 		feed_free(feed);
 		return e;

@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/heap.h"
+#include "base/thread.h"
 #include "store/engine.h"
 #include "store/sqlite_conn.h"
 
@@ -368,20 +368,6 @@ int64_t writer_failed_at(const struct writer *w)
 
 /* ---- open and close ----------------------------------------------------------------------- */
 
-static int start_thread(struct writer *w)
-{
-	sigset_t all, old;
-	int rc;
-
-	sigfillset(&all); /* signals are the main thread's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&w->thread, NULL, writer_thread, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc == 0)
-		pthread_setname_np(w->thread, "store");
-	return rc;
-}
-
 enum err writer_open(struct writer **out, const char *path, int64_t timeout_us, struct meter *m,
     struct fail *f)
 {
@@ -397,7 +383,7 @@ enum err writer_open(struct writer **out, const char *path, int64_t timeout_us, 
 	pthread_cond_init(&w->work, NULL);
 	pthread_cond_init(&w->room, NULL);
 	e = conn_open(&w->conn, path, true, true, timeout_us, &w->closing, f);
-	if (e == OK && start_thread(w) != 0) {
+	if (e == OK && thread_start(&w->thread, "store", writer_thread, w) != OK) {
 		conn_close(&w->conn);
 		e = fail_set(f, E_NOMEM, "cannot start the writer thread");
 	}

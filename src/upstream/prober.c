@@ -1,7 +1,6 @@
 #include "upstream/prober.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -10,6 +9,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/rnd.h"
+#include "base/thread.h"
 #include "crypto/tls_client.h"
 #include "obs/obs.h"
 #include "routing/table.h"
@@ -486,17 +486,10 @@ static void *thread_main(void *arg)
 
 static enum err start(struct prober *p)
 {
-	sigset_t all, old;
-	int rc;
+	enum err e = thread_start(&p->thread, "health", thread_main, p);
 
-	sigfillset(&all); /* signals are the main thread's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&p->thread, NULL, thread_main, p);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	p->started = rc == 0;
-	if (p->started)
-		pthread_setname_np(p->thread, "health");
-	return p->started ? OK : E_NOMEM;
+	p->started = e == OK;
+	return e;
 }
 
 enum err prober_new(const struct prober_config *c, struct fleet *fleet, struct prober **out)
