@@ -10,6 +10,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "crypto/tls_client.h"
 #include "crypto/tls_session.h"
 #include "upstream/resolver.h"
 
@@ -45,6 +46,7 @@ void dial_cancel(struct dial *d)
 	resolver_cancel(d->resolver, &d->wait);
 	loop_timer_clear(d->loop, &d->timer);
 	drop_socket(d);
+	tls_client_unref(d->to.client);
 	heap_free(d);
 }
 
@@ -200,10 +202,12 @@ enum err dial_start(struct loop *loop, struct resolver *r, const struct dial_to 
 	d->loop = loop;
 	d->resolver = r;
 	d->to = *to;
+	d->to.client = tls_client_ref(to->client); /* which may be replaced before the node has answered */
 	d->cb = cb;
 	d->arg = arg;
 	e = loop_timer_set(loop, &d->timer, to->timeout);
 	if (e != OK) {
+		tls_client_unref(d->to.client);
 		heap_free(d);
 		return e;
 	}

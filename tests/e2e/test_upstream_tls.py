@@ -1,5 +1,6 @@
 """TLS and mTLS to nodes: whom the gateway trusts, whom it refuses, and what it shows of itself."""
 import http.server
+import socket
 import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -165,6 +166,49 @@ def test_health_checks_show_and_want_the_same(gateway, authority, https, tmp_pat
     s.gw.replicas[0].reload(upstream__ca=str(authority.cert))
     until(lambda: nodes()["up"] == 1, 10, "the node to be up again")
     assert s.query().status_code == 200
+
+
+def connecting(port):
+    """How many sockets of this machine have sent a SYN to the port that nobody has answered."""
+    with open("/proc/net/tcp") as f:
+        return sum(line.split()[2].endswith(f":{port:04X}") and line.split()[3] == "02" for line in f)
+
+
+def test_certificates_change_while_a_node_takes_its_time(gateway, authority):
+    """What a connection was begun with holds for it, though it is no longer what is configured."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("node", "IP:127.0.0.1"))
+    with socket.socket() as node:
+        node.bind(("127.0.0.1", 0))
+        node.listen(0)
+        port = node.getsockname()[1]
+        crowd = [socket.socket() for _ in range(4)]  # in its queue: who comes now has to wait
+        for c in crowd:
+            c.setblocking(False)
+            c.connect_ex(("127.0.0.1", port))
+        s = Setup(gateway, {"upstream.ca": str(authority.cert), "upstream.connect_timeout": "20s"})
+        s.route(f"https://127.0.0.1:{port}")
+        replica, before = s.gw.replicas[0], connecting(port)
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(s.query)
+            until(lambda: connecting(port) > before, 10, "the gateway to dial")
+            replica.reload()
+            until(lambda: any(e.get("msg") == "reloaded" for e in replica.log()), 10, "the reload")
+            assert s.gw.call("GET", "/v1/me", s.token).status_code == 200
+            for c in crowd:
+                c.close()
+            node.settimeout(20)
+            request = b""
+            while not request:  # the crowd comes first, and says nothing
+                plain, _ = node.accept()
+                try:
+                    caller = context.wrap_socket(plain, server_side=True)
+                    request = caller.recv(65536)
+                    caller.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+                    caller.close()
+                except OSError:
+                    plain.close()
+            assert answer.result().status_code == 200
 
 
 def test_grpcs(gateway, authority, protos, request):
