@@ -218,8 +218,10 @@ static enum response_step read_head(struct upstream_call *call, char **p, size_t
 		if (step == RESPONSE_MORE && keep_head(call, *p, *n) != OK)
 			return RESPONSE_BAD;
 	} else {
-		/* what stands behind the head is copied too, but parsed where it is */
-		if (buf_add(&call->head, *p, *n) != OK)
+		/* as much as may be head: what of it stands behind the head is parsed where it is */
+		size_t room = RESPONSE_MAX_HEAD - before;
+
+		if (buf_add(&call->head, *p, *n < room ? *n : room) != OK)
 			return RESPONSE_BAD;
 		step = response_head(&call->resp, call->head.p, call->head.n, &used);
 	}

@@ -115,6 +115,27 @@ static void serve_in_pieces(struct node *n, int fd, int nth)
 		}
 }
 
+#define MORE_THAN_HEAD 500000 /* bytes of body: more than is read at once */
+
+/* The status line alone; the rest, once the test has turned the loop. */
+static void serve_status_first(struct node *n, int fd, int nth)
+{
+	char in[4096], *rest = malloc(MORE_THAN_HEAD + 100);
+	size_t k = (size_t)snprintf(rest, 100, "content-length: %d\r\nx-node: 1\r\n\r\n", MORE_THAN_HEAD);
+
+	(void)nth;
+	memset(rest + k, 'x', MORE_THAN_HEAD);
+	rest[k + MORE_THAN_HEAD] = '\0';
+	if (node_read_request(n, fd, in, sizeof in) > 0) {
+		node_write(fd, "HTTP/1.1 200 OK\r\n");
+		n->streams = 1;
+		while (n->streams == 1)
+			sched_yield();
+		node_write(fd, rest);
+	}
+	free(rest);
+}
+
 static void serve_until_close(struct node *n, int fd, int nth)
 {
 	char in[4096];
@@ -291,6 +312,22 @@ static void reads_until_close(void **state)
 	assert_string_equal(fixture_call(fx)->body, "all of it");
 	assert_string_equal(fixture_call(fx)->body, "all of it");
 	assert_int_equal(fx->a.accepted, 2);
+}
+
+static void reads_a_head_in_two_pieces(void **state)
+{
+	struct fixture *fx = *state;
+	struct seen *s;
+
+	fixture_start_a(fx, serve_status_first);
+	s = fixture_send(fx, 0);
+	fixture_wait_count(fx, &fx->a.streams, 1);
+	fixture_turn(fx, CLOCK_MS);
+	fx->a.streams = 2;
+	fixture_wait(fx, s);
+	assert_int_equal(s->err, OK);
+	assert_string_equal(s->header, "x-node");
+	assert_int_equal(s->body_n, MORE_THAN_HEAD);
 }
 
 static void bounds_the_body(void **state)
@@ -764,6 +801,7 @@ int main(void)
 		TEST(keeps_connections), TEST(writes_the_head), TEST(a_get_has_no_length),
 		TEST(never_reuses_what_has_bytes_left), TEST(waits_for_room), TEST(idle_connections_end),
 		TEST(resolves_names), TEST(reads_pieces), TEST(reads_until_close), TEST(bounds_the_body),
+		TEST(reads_a_head_in_two_pieces),
 		TEST(writes_large_bodies), TEST(refuses_nonsense), TEST(retries_what_never_reached),
 		TEST(retries_stale_connections), TEST(never_retries_what_may_have_been_done),
 		TEST(retries_go_elsewhere), TEST(retries_have_a_budget), TEST(a_retry_dials), TEST(first_byte_in_time),
