@@ -114,20 +114,22 @@ bool breaker_allows(const struct breaker *b, int64_t now)
 	}
 }
 
-bool breaker_start(struct breaker *b, int64_t now)
+enum breaker_pass breaker_start(struct breaker *b, int64_t now)
 {
 	uint64_t w = atomic_load_explicit(&b->gate, memory_order_relaxed);
 	struct gate g;
 
 	do {
 		g = unpack(w);
+		if (g.state == BREAKER_CLOSED)
+			return BREAKER_PASSED;
 		if (g.state == BREAKER_OPEN && due(&g, now))
 			apply(&g, EV_DUE, now);
 		if (g.state != BREAKER_HALF_OPEN || g.probing)
-			return false;
+			return BREAKER_REFUSED;
 		g.probing = true;
 	} while (!swap(b, &w, &g));
-	return true;
+	return BREAKER_PROBE;
 }
 
 /* ---- the window ------------------------------------------------------------------------------------- */

@@ -20,6 +20,12 @@ enum breaker_result {
 	BREAKER_NOTHING /* cancelled: says nothing about the node */
 };
 
+enum breaker_pass {
+	BREAKER_REFUSED,
+	BREAKER_PASSED,
+	BREAKER_PROBE /* alone: it decides whether a half-open breaker closes */
+};
+
 #define BREAKER_CONSECUTIVE 5 /* failures in a row open it */
 #define BREAKER_WINDOW INT64_C(10000000)
 #define BREAKER_WINDOW_MIN 20 /* results in a window before its share counts */
@@ -40,10 +46,11 @@ struct breaker_share {
 enum breaker_state breaker_state(const struct breaker *b);
 /* Whether a try may start now. Changes nothing. */
 bool breaker_allows(const struct breaker *b, int64_t now);
-/* A try starts, allowed or forced. Returns whether it is the probe of a half-open breaker. */
-bool breaker_start(struct breaker *b, int64_t now);
-/* A try ended; `probe` is what breaker_start returned for it, `mine` the worker's own. Returns whether this
- * changed the state. */
+/* A try wants to start. Decides for itself, because other threads may have been faster since breaker_allows;
+ * what it refuses must not start, and does not end. */
+enum breaker_pass breaker_start(struct breaker *b, int64_t now);
+/* A try ended; `probe`: it started as BREAKER_PROBE; `mine`: the worker's own. Returns whether this changed
+ * the state. */
 bool breaker_end(struct breaker *b, struct breaker_share *mine, bool probe, enum breaker_result result,
     int64_t now);
 const char *breaker_state_name(enum breaker_state s);

@@ -174,26 +174,42 @@ static void due_in(struct upstream_call *call, int64_t delay)
 	(void)loop_timer_set(call->u->loop, &call->timer, left < delay ? left : delay);
 }
 
+/* An endpoint that takes the try. Another worker may be faster with the one that was chosen: then its circuit
+ * lets nobody through any more, and the next choice is without it. */
+static struct endpoint *find_endpoint(struct upstream_call *call, const struct endpoint *avoid, int64_t now,
+    enum err *e)
+{
+	enum breaker_pass pass = BREAKER_REFUSED;
+	struct endpoint *ep;
+
+	do {
+		ep = shard_pick(call->shard, call->route, call->grpc, call->admin, avoid, now, e);
+		if (ep != NULL)
+			pass = breaker_start(&ep->node->breaker, now);
+	} while (ep != NULL && pass == BREAKER_REFUSED);
+	call->probe = pass == BREAKER_PROBE;
+	return ep;
+}
+
 void call_try(struct upstream_call *call, const struct endpoint *avoid)
 {
 	struct loop *loop = call->u->loop;
 	int64_t now = loop_now(loop);
-	struct endpoint *ep;
+	struct endpoint *ep = NULL;
 	enum err e;
 
 	clear_answer(call);
 	call->began = now;
-	ep = shard_pick(call->shard, call->route, call->grpc, call->admin, avoid, now, &e);
+	e = loop_timer_set(loop, &call->timer, call->deadline - now);
 	if (e == OK)
-		e = loop_timer_set(loop, &call->timer, call->deadline - now);
-	if (e != OK) {
+		ep = find_endpoint(call, avoid, now, &e);
+	if (ep == NULL) {
 		stats_try(&call->shard->stats, OUTCOME_REJECTED, 0);
 		finish(call, call->tries > 0 ? call->why : e); /* what the first try met says more */
 		return;
 	}
 	call->tries++;
 	call->ep = ep;
-	call->probe = breaker_start(&ep->node->breaker, now);
 	ep->called = now;
 	ep->outstanding++;
 	endpoint_start(ep, call);

@@ -21,9 +21,10 @@ static bool end(struct breaker *b, bool probe, enum breaker_result r, int64_t no
 
 static void one(struct breaker *b, enum breaker_result r, int64_t now)
 {
-	bool probe = breaker_start(b, now);
+	enum breaker_pass pass = breaker_start(b, now);
 
-	end(b, probe, r, now);
+	assert_int_not_equal(pass, BREAKER_REFUSED);
+	end(b, pass == BREAKER_PROBE, r, now);
 }
 
 static void fail_times(struct breaker *b, int n, int64_t now)
@@ -68,16 +69,16 @@ static void one_probe_decides(void **state)
 
 	(void)state;
 	fail_times(&b, BREAKER_CONSECUTIVE, 0);
-	assert_true(breaker_start(&b, now));
+	assert_int_equal(breaker_start(&b, now), BREAKER_PROBE);
 	assert_int_equal(breaker_state(&b), BREAKER_HALF_OPEN);
 	assert_false(breaker_allows(&b, now)); /* the second has to wait for the first */
-	assert_false(breaker_start(&b, now));
+	assert_int_equal(breaker_start(&b, now), BREAKER_REFUSED);
 	end(&b, true, BREAKER_FAILED, now);
 	assert_int_equal(breaker_state(&b), BREAKER_OPEN);
 	assert_false(breaker_allows(&b, now + BREAKER_BACKOFF_MIN)); /* twice as long now */
 	now += 2 * BREAKER_BACKOFF_MIN;
 	assert_true(breaker_allows(&b, now));
-	assert_true(breaker_start(&b, now));
+	assert_int_equal(breaker_start(&b, now), BREAKER_PROBE);
 	end(&b, true, BREAKER_OK, now);
 	assert_int_equal(breaker_state(&b), BREAKER_CLOSED);
 	fail_times(&b, BREAKER_CONSECUTIVE, now);
@@ -92,7 +93,7 @@ static void what_began_before_says_nothing(void **state)
 	fail_times(&b, BREAKER_CONSECUTIVE, 0);
 	end(&b, false, BREAKER_OK, MS);
 	assert_int_equal(breaker_state(&b), BREAKER_OPEN);
-	assert_true(breaker_start(&b, BREAKER_BACKOFF_MIN));
+	assert_int_equal(breaker_start(&b, BREAKER_BACKOFF_MIN), BREAKER_PROBE);
 	end(&b, false, BREAKER_FAILED, BREAKER_BACKOFF_MIN);
 	end(&b, false, BREAKER_OK, BREAKER_BACKOFF_MIN);
 	assert_int_equal(breaker_state(&b), BREAKER_HALF_OPEN);
@@ -104,7 +105,7 @@ static void a_cancelled_probe_makes_room(void **state)
 
 	(void)state;
 	fail_times(&b, BREAKER_CONSECUTIVE, 0);
-	assert_true(breaker_start(&b, BREAKER_BACKOFF_MIN));
+	assert_int_equal(breaker_start(&b, BREAKER_BACKOFF_MIN), BREAKER_PROBE);
 	end(&b, true, BREAKER_NOTHING, BREAKER_BACKOFF_MIN);
 	assert_int_equal(breaker_state(&b), BREAKER_HALF_OPEN);
 	assert_true(breaker_allows(&b, BREAKER_BACKOFF_MIN));
@@ -120,7 +121,7 @@ static void backoff_has_a_bound(void **state)
 	fail_times(&b, BREAKER_CONSECUTIVE, now);
 	for (int i = 0; i < 20; i++) {
 		now += BREAKER_BACKOFF_MAX;
-		assert_true(breaker_start(&b, now));
+		assert_int_equal(breaker_start(&b, now), BREAKER_PROBE);
 		end(&b, true, BREAKER_FAILED, now);
 	}
 	assert_false(breaker_allows(&b, now + BREAKER_BACKOFF_MAX - MS));
@@ -151,7 +152,31 @@ static void every_workers_successes_count(void **state)
 #define ROUNDS 20000
 
 static struct breaker shared;
-static atomic_int probes, most_probes, changes;
+static pthread_barrier_t gate;
+static atomic_int through;
+static atomic_int probes, most_probes, astray, changes;
+
+static void open_at_zero(struct breaker *b)
+{
+	memset(b, 0, sizeof *b);
+	fail_times(b, BREAKER_CONSECUTIVE, 0);
+}
+
+static void start_and_end(struct breaker_share *share, unsigned seed, int64_t now)
+{
+	enum breaker_pass pass;
+
+	if (!breaker_allows(&shared, now))
+		return;
+	pass = breaker_start(&shared, now);
+	if (pass == BREAKER_REFUSED)
+		return;
+	if (pass == BREAKER_PROBE && atomic_fetch_add(&probes, 1) + 1 > most_probes)
+		most_probes = probes;
+	if (pass == BREAKER_PROBE)
+		atomic_fetch_sub(&probes, 1);
+	changes += breaker_end(&shared, share, pass == BREAKER_PROBE, (enum breaker_result)(seed >> 16) % 3, now);
+}
 
 static void *hammer(void *arg)
 {
@@ -159,33 +184,57 @@ static void *hammer(void *arg)
 	unsigned seed = (unsigned)(uintptr_t)arg;
 
 	for (int64_t i = 0; i < ROUNDS; i++) {
-		int64_t now = i * 100 * MS;
-		bool probe;
-
-		if (!breaker_allows(&shared, now))
-			continue;
-		probe = breaker_start(&shared, now);
-		if (probe && atomic_fetch_add(&probes, 1) + 1 > most_probes)
-			most_probes = probes;
-		if (probe)
-			atomic_fetch_sub(&probes, 1);
 		seed = seed * 1103515245 + 12345;
-		changes += breaker_end(&shared, &share, probe, (enum breaker_result)(seed >> 16) % 3, now);
+		start_and_end(&share, seed, i * 100 * MS);
 	}
 	return NULL;
 }
 
-static void one_probe_of_all_threads(void **state)
+static void together(void *(*body)(void *))
 {
 	pthread_t id[THREADS];
 
-	(void)state;
 	for (uintptr_t i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&id[i], NULL, hammer, (void *)(i + 1)), 0);
+		assert_int_equal(pthread_create(&id[i], NULL, body, (void *)(i + 1)), 0);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(id[i], NULL);
+}
+
+static void one_probe_of_all_threads(void **state)
+{
+	(void)state;
+	together(hammer);
 	assert_true(changes > 0);
 	assert_int_equal(most_probes, 1);
+}
+
+/* All come to an open circuit that is due at the same time: one goes through. */
+static void *rush(void *arg)
+{
+	(void)arg;
+	for (int64_t i = 0; i < ROUNDS; i++) {
+		pthread_barrier_wait(&gate);
+		if (breaker_allows(&shared, BREAKER_BACKOFF_MIN) &&
+		    breaker_start(&shared, BREAKER_BACKOFF_MIN) != BREAKER_REFUSED)
+			through++;
+		if (pthread_barrier_wait(&gate) == PTHREAD_BARRIER_SERIAL_THREAD) {
+			astray += through != 1;
+			through = 0;
+			open_at_zero(&shared);
+		}
+		pthread_barrier_wait(&gate);
+	}
+	return NULL;
+}
+
+static void one_of_a_rush(void **state)
+{
+	(void)state;
+	assert_int_equal(pthread_barrier_init(&gate, NULL, THREADS), 0);
+	open_at_zero(&shared);
+	together(rush);
+	pthread_barrier_destroy(&gate);
+	assert_int_equal(astray, 0);
 }
 
 int main(void)
@@ -199,6 +248,7 @@ int main(void)
 		cmocka_unit_test(backoff_has_a_bound),
 		cmocka_unit_test(every_workers_successes_count),
 		cmocka_unit_test(one_probe_of_all_threads),
+		cmocka_unit_test(one_of_a_rush),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
