@@ -178,8 +178,8 @@ static bool connected(const struct front *fr)
 	    (fr->admin != NULL && http1_connected(fr->admin)) || (fr->grpc != NULL && http2_connected(fr->grpc));
 }
 
-/* Behind the last request there may be answers that wait for a slow reader, and clients that have yet to hear
- * that this was it. */
+/* Behind a handshake comes a request. Behind the last request there may be answers that wait for a slow
+ * reader, and clients that have yet to hear that this was it. */
 static int64_t drain_turn(struct front *fr)
 {
 	void (*idle)(void *) = fr->idle;
@@ -187,7 +187,7 @@ static int64_t drain_turn(struct front *fr)
 
 	if (idle == NULL)
 		return -1;
-	if (fr->stock->active > 0) {
+	if (fr->stock->active > 0 || handshakes_going(&fr->handshakes)) {
 		fr->quiet_since = 0;
 		return -1;
 	}

@@ -31,9 +31,11 @@ enum err handshake_begin(struct handshakes *l, struct handshake *s, struct wire 
 {
 	enum err e = tls_session_accept(l->server, l->buffers, w->fd, alpn, &w->tls);
 
-	if (e == OK)
-		*s = (struct handshake){ .of = l, .wire = w, .cb = cb };
-	return e;
+	if (e != OK)
+		return e;
+	*s = (struct handshake){ .of = l, .wire = w, .cb = cb };
+	l->going++;
+	return OK;
 }
 
 void handshake_event(struct handshake *s)
@@ -68,6 +70,7 @@ void handshake_cancel(struct handshake *s)
 		if (s->of->last == s)
 			s->of->last = before;
 	}
+	s->of->going--;
 	*s = (struct handshake){ 0 };
 }
 
@@ -90,6 +93,7 @@ static void make_step(struct handshake *s)
 	if (step == TLS_GOING)
 		return;
 	count(s, step);
+	s->of->going--;
 	s->of = NULL;
 	s->cb(s, step == TLS_DONE);
 }

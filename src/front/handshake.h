@@ -5,6 +5,7 @@
 #define FRONT_HANDSHAKE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -20,6 +21,7 @@ struct handshakes {
 	struct tls_buffers *buffers;
 	struct obs_worker *obs;
 	struct handshake *first, *last; /* have a step to make */
+	size_t going; /* that have begun and have not ended */
 };
 
 /* Embedded in the connection; zero-initialise. */
@@ -41,6 +43,10 @@ void handshakes_set_server_take(struct handshakes *l, struct tls_server *t);
 static inline bool handshakes_wanted(const struct handshakes *l)
 {
 	return l->server != NULL;
+}
+static inline bool handshakes_going(const struct handshakes *l)
+{
+	return l->going > 0;
 }
 /* Once an iteration, before the loop waits. Returns how long the loop may sleep, microseconds, or -1. */
 int64_t handshakes_turn(struct handshakes *l);

@@ -370,6 +370,8 @@ static void shaken_cb(struct handshake *s, bool ok)
 		c->readable = true; /* behind the client's last message there may be a request already */
 	else
 		break_off(c);
+	if (ok && c->h->draining)
+		deadline_set(&c->deadline, &c->h->leaving);
 	http1_dirty(c);
 }
 
@@ -410,11 +412,12 @@ static void accepted_cb(struct listener *l, int fd, const struct sockaddr_storag
 	if (h->conns != NULL)
 		h->conns->prev = c;
 	h->conns = c;
-	deadline_set(&c->deadline, h->draining ? &h->leaving : &h->head);
 	if (loop_add(h->c.loop, &c->fd) != OK || !secure(c)) {
 		break_off(c);
 		close_conn(c);
+		return;
 	}
+	deadline_set(&c->deadline, h->draining && !handshake_going(&c->shake) ? &h->leaving : &h->head);
 }
 
 /* ---- the listener -------------------------------------------------------------------------- */
@@ -451,13 +454,13 @@ bool http1_connected(const struct http1 *h)
 }
 
 /* A client that is busy on its connection has the next request on its way: it is answered, and told that it
- * was the last one. */
+ * was the last one. So is one that still shakes hands, for which it has the time that it always has. */
 void http1_drain(struct http1 *h)
 {
 	h->draining = true;
 	listener_drain(&h->listener);
 	for (struct http1_conn *c = h->conns; c != NULL; c = c->next)
-		if (c->state == HTTP1_HEAD && c->x == NULL && c->in.p == NULL)
+		if (c->state == HTTP1_HEAD && c->x == NULL && c->in.p == NULL && !handshake_going(&c->shake))
 			deadline_set(&c->deadline, &h->leaving);
 }
 

@@ -30,8 +30,8 @@ struct http1_config {
 };
 
 enum err http1_new(const struct http1_config *c, struct http1 **out, struct fail *f);
-/* Stops accepting, closes connections that have no request, the others after their answer. */
 bool http1_connected(const struct http1 *h); /* any client is */
+/* Stops accepting, closes connections that have no request, the others after their answer. */
 void http1_drain(struct http1 *h);
 /* Closes all connections; requests that are still worked on end without an answer. */
 void http1_free(struct http1 *h);

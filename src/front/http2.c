@@ -191,7 +191,7 @@ static bool over(const struct http2_conn *c)
 static void flush(struct http2_conn *c)
 {
 	if (handshake_going(&c->shake)) {
-		if (c->broken || c->h->draining)
+		if (c->broken)
 			close_conn(c);
 		else
 			watch_output(c);
@@ -298,21 +298,26 @@ static enum err greet(struct http2_conn *c)
 	return OK;
 }
 
+/* One that still shakes hands hears it behind that. */
+static void say_farewell(struct http2_conn *c)
+{
+	if (handshake_going(&c->shake))
+		return;
+	http2_rpc_drain(c);
+	(void)nghttp2_submit_shutdown_notice(c->session);
+	deadline_set(&c->deadline, &c->h->farewell);
+	http2_conn_dirty(c);
+}
+
 static void shaken_cb(struct handshake *s, bool ok)
 {
 	struct http2_conn *c = (struct http2_conn *)((char *)s - offsetof(struct http2_conn, shake));
 
 	c->broken = !ok;
+	if (ok && c->h->draining)
+		say_farewell(c);
 	if (ok)
 		take_all_input(c); /* the preface may have come behind the client's last message */
-	http2_conn_dirty(c);
-}
-
-static void say_farewell(struct http2_conn *c)
-{
-	http2_rpc_drain(c);
-	(void)nghttp2_submit_shutdown_notice(c->session);
-	deadline_set(&c->deadline, &c->h->farewell);
 	http2_conn_dirty(c);
 }
 

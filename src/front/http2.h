@@ -29,8 +29,8 @@ struct http2_config {
 };
 
 enum err http2_new(const struct http2_config *c, struct http2 **out, struct fail *f);
-/* Stops accepting and says GOAWAY; streams that are open are answered. */
 bool http2_connected(const struct http2 *h); /* any client is */
+/* Stops accepting and says GOAWAY; streams that are open are answered. */
 void http2_drain(struct http2 *h);
 void http2_free(struct http2 *h);
 /* Once an iteration, before the loop waits: writes what was gathered. Returns how long the loop may

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -216,6 +217,10 @@ static size_t put_frame(char *p, size_t n, int type, int flags, uint32_t stream)
 	return sizeof head;
 }
 
+/* Preface, SETTINGS with a large window, one for the connection, and the acknowledgement of the server's */
+static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\6\4\0\0\0\0\0\0\4\x7f\xff\xff\xff"
+    "\0\0\4\x8\0\0\0\0\0\x7f\xff\0\0\0\0\0\4\1\0\0\0\0";
+
 /* POST /x with a body of n bytes, as frames. */
 static size_t put_request(char *p, uint32_t stream, size_t n)
 {
@@ -239,6 +244,7 @@ struct frames {
 	struct client c;
 	char buf[70000];
 	size_t n;
+	int goaways;
 };
 
 /* Reads on until the stream has ended; bytes of its body. */
@@ -262,7 +268,7 @@ static size_t hear_body(struct frames *f, uint32_t stream)
 			assert_int_equal(p[7] << 8 | p[8], stream);
 		body += p[3] == 0 ? len - 9 : 0;
 		last = p[3] <= 1 && (p[4] & 1) != 0;
-		assert_int_not_equal(p[3], 7); /* GOAWAY */
+		f->goaways += p[3] == 7;
 		memmove(f->buf, f->buf + len, f->n - len);
 		f->n -= len;
 		if (last)
@@ -292,9 +298,7 @@ static void bursts_of_frames(void **state)
 	up(&w);
 	open_client(&f.c, &w.grpc, TLS_HTTP2);
 	shake(&f.c);
-	/* SETTINGS with a large window, one for the connection, and the acknowledgement of the server's */
-	say_all(&f.c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\6\4\0\0\0\0\0\0\4\x7f\xff\xff\xff"
-	    "\0\0\4\x8\0\0\0\0\0\x7f\xff\0\0\0\0\0\4\1\0\0\0\0", 61);
+	say_all(&f.c, preface, sizeof preface - 1);
 	for (size_t n = 0; n < 200000; n = next_size(n), stream += 2) {
 		struct client c;
 
@@ -302,6 +306,7 @@ static void bursts_of_frames(void **state)
 		say_all(&f.c, burst, put_request(burst, stream, n));
 		hold = false;
 		assert_true(hear_body(&f, stream) >= n); /* and not a refusal */
+		assert_int_equal(f.goaways, 0);
 		close_client(&c);
 	}
 	close_client(&f.c);
@@ -340,25 +345,120 @@ static void a_crowd_comes_and_half_of_it_leaves(void **state)
 	worker_down(&w);
 }
 
+static void open_crowd(const struct sockaddr_storage *to, enum tls_alpn alpn, struct client c[CROWD])
+{
+	for (int i = 0; i < CROWD; i++)
+		open_client(&c[i], to, alpn);
+}
+
 static void ends_with_handshakes_under_way(void **state)
 {
+	struct client http[CROWD], grpc[CROWD];
+	struct worker w;
+
 	(void)state;
-	for (int drain = 0; drain < 2; drain++) {
+	up(&w);
+	open_crowd(&w.http, TLS_HTTP1, http);
+	open_crowd(&w.grpc, TLS_HTTP2, grpc);
+	worker_down(&w);
+	for (int i = 0; i < CROWD; i++) {
+		close_client(&http[i]);
+		close_client(&grpc[i]);
+	}
+}
+
+/* Whether the server has closed it already. */
+static bool ended(int fd)
+{
+	char p[4096];
+	ssize_t k;
+
+	while ((k = recv(fd, p, sizeof p, 0)) > 0)
+		;
+	return k == 0 || errno == ECONNRESET;
+}
+
+/* The time that they have is longer than a drain waits for connections that do nothing. */
+static void a_drain_waits_for_handshakes_until_they_are_late(void **state)
+{
+	struct front_limits limits = default_limits;
+
+	(void)state;
+	limits.header_timeout_us = 1500 * CLOCK_MS;
+	for (int h2 = 0; h2 < 2; h2++) {
+		int64_t start = clock_mono();
 		struct client c[CROWD];
 		struct drain_msg m;
 		struct worker w;
 
-		up(&w);
-		for (int i = 0; i < CROWD; i++)
-			open_client(&c[i], i % 2 ? &w.grpc : &w.http, i % 2 ? TLS_HTTP2 : TLS_HTTP1);
-		if (drain) {
-			worker_drain(&w, &m);
-			wait_until(w.drained);
+		worker_up_with(&w, &limits, tls_pki_server(&pki, "node", "ca.pem"), 0);
+		open_crowd(h2 ? &w.grpc : &w.http, h2 ? TLS_HTTP2 : TLS_HTTP1, c);
+		worker_drain(&w, &m);
+		wait_until(w.drained);
+		assert_true(clock_mono() - start >= limits.header_timeout_us);
+		for (int i = 0; i < CROWD; i++) {
+			assert_true(ended(c[i].fd));
+			close_client(&c[i]);
 		}
 		worker_down(&w);
-		for (int i = 0; i < CROWD; i++)
-			close_client(&c[i]);
 	}
+}
+
+/* The server has answered c's hello; what c says from now on it finds together with the drain. */
+static void drain_amid(struct worker *w, struct client *c, struct client *holder, struct drain_msg *m)
+{
+	assert_true(readable(c->fd, 5000));
+	hold_worker(w, holder);
+	worker_drain(w, m);
+	shake(c);
+}
+
+static void a_handshake_amid_a_drain_is_followed_by_a_request(void **state)
+{
+	struct client c, holder;
+	struct drain_msg m;
+	struct worker w;
+	char got[4000];
+	size_t n;
+
+	(void)state;
+	up(&w);
+	open_client(&c, &w.http, TLS_HTTP1);
+	drain_amid(&w, &c, &holder, &m);
+	say_all(&c, "GET /soon HTTP/1.1\r\nhost: x\r\n\r\n", 32);
+	hold = false;
+	n = hear_to_end(&c, got, sizeof got - 1);
+	got[n] = '\0';
+	assert_memory_equal(got, "HTTP/1.1 200 OK", 15);
+	assert_non_null(strstr(got, "connection: close\r\n"));
+	wait_until(w.drained);
+	close_client(&c);
+	close_client(&holder);
+	worker_down(&w);
+}
+
+static void a_handshake_amid_a_drain_is_followed_by_a_stream(void **state)
+{
+	struct frames f = { .n = 0 };
+	struct client holder;
+	struct drain_msg m;
+	struct worker w;
+	char p[4000];
+
+	(void)state;
+	up(&w);
+	open_client(&f.c, &w.grpc, TLS_HTTP2);
+	drain_amid(&w, &f.c, &holder, &m);
+	say_all(&f.c, preface, sizeof preface - 1);
+	say_all(&f.c, p, put_request(p, 1, 100));
+	hold = false;
+	assert_true(hear_body(&f, 1) >= 100);
+	assert_int_equal(f.goaways, 1); /* that refuses nothing */
+	(void)hear_to_end(&f.c, p, sizeof p);
+	wait_until(w.drained);
+	close_client(&f.c);
+	close_client(&holder);
+	worker_down(&w);
 }
 
 static void a_handshake_that_takes_too_long_ends(void **state)
@@ -392,6 +492,9 @@ int main(void)
 		cmocka_unit_test(bursts_of_frames),
 		cmocka_unit_test(a_crowd_comes_and_half_of_it_leaves),
 		cmocka_unit_test(ends_with_handshakes_under_way),
+		cmocka_unit_test(a_drain_waits_for_handshakes_until_they_are_late),
+		cmocka_unit_test(a_handshake_amid_a_drain_is_followed_by_a_request),
+		cmocka_unit_test(a_handshake_amid_a_drain_is_followed_by_a_stream),
 		cmocka_unit_test(a_handshake_that_takes_too_long_ends),
 	};
 
