@@ -126,7 +126,7 @@ static void message_cb(struct request *r, struct str message)
 	struct watch *w = r->step_data;
 
 	if (w->asked || read_service(message, &w->known) != OK) {
-		fail(w, w->asked ? E_NOT_IMPLEMENTED : E_BAD_REQUEST, NULL);
+		fail(w, w->asked ? E_MESSAGE_COUNT : E_BAD_REQUEST, NULL);
 		return;
 	}
 	w->asked = true;
@@ -139,7 +139,7 @@ static void end_cb(struct request *r)
 	struct watch *w = r->step_data;
 
 	if (!w->asked)
-		fail(w, E_BAD_REQUEST, NULL);
+		fail(w, E_MESSAGE_COUNT, NULL);
 }
 
 /* NOT_SERVING first: the status alone could be the network's. */

@@ -26,12 +26,14 @@ enum err grpc_read(struct grpc_reader *g, struct str data, size_t max, struct bu
 	if (said(g) > max)
 		return E_BODY_TOO_LARGE;
 	if (out->n + data.n > said(g))
-		return E_NOT_IMPLEMENTED;
+		return E_MESSAGE_COUNT;
 	return buf_adds(out, data) == OK ? OK : E_NOMEM;
 }
 
 enum err grpc_end(const struct grpc_reader *g, const struct buf *out)
 {
+	if (g->have == 0)
+		return E_MESSAGE_COUNT;
 	return g->have == GRPC_PREFIX && out->n == said(g) ? OK : E_BAD_REQUEST;
 }
 

@@ -20,11 +20,11 @@ struct grpc_reader {
 	unsigned char prefix[GRPC_PREFIX];
 	unsigned have; /* bytes of prefix */
 };
-/* Takes the next bytes: the prefix off, the message into out. E_COMPRESSED; E_NOT_IMPLEMENTED: more than one
+/* Takes the next bytes: the prefix off, the message into out. E_COMPRESSED; E_MESSAGE_COUNT: more than one
  * message; E_BODY_TOO_LARGE: the prefix says more than max; E_BAD_REQUEST: a prefix that is none;
  * E_NOMEM. */
 enum err grpc_read(struct grpc_reader *g, struct str data, size_t max, struct buf *out);
-/* The stream has ended: E_BAD_REQUEST when the message is not complete. */
+/* The stream has ended: E_MESSAGE_COUNT when no message came, E_BAD_REQUEST when it is not complete. */
 enum err grpc_end(const struct grpc_reader *g, const struct buf *out);
 
 void grpc_prefix(size_t n, unsigned char out[GRPC_PREFIX]);

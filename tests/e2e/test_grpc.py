@@ -187,7 +187,7 @@ def test_messages(at_node, good):
         "compressed": (message(good, flag=1), "12"),
         "a flag that is none": (message(good, flag=2), "3"),
         "two messages": (message(good) * 2, "12"),
-        "no message": (b"", "3"),
+        "no message": (b"", "12"),
         "half a prefix": (b"\0\0", "3"),
         "half a message": (message(good)[:-1], "3"),
         "no protobuf": (message(b"\xff" * 20), "3"),
@@ -197,6 +197,8 @@ def test_messages(at_node, good):
             headers, _ = c.call(data)
             assert (headers[":status"], headers["grpc-status"]) == ("200", status), (name, headers)
             assert ("grpc-accept-encoding" in headers) == (name == "compressed"), headers
+            says = headers.get("grpc-message", "").startswith("this method takes exactly one message")
+            assert says == (name in ("two messages", "no message")), (name, headers)
 
 
 def test_compression_is_unimplemented(at_node, protos):

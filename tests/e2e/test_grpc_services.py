@@ -234,7 +234,7 @@ BAD = [
     ("nothing at all", REFLECT, None, "0"), ("half a message", REFLECT, message(LIST)[:-1], "3"),
     ("compressed", REFLECT, message(LIST, flag=1), "12"), ("a flag that is none", REFLECT, message(LIST, flag=7), "3"),
     ("too large", REFLECT, message(b"", length=16385), "8"), ("no protobuf", REFLECT, message(b"\xff"), "3"),
-    ("nothing to watch", WATCH, None, "3"), ("half a question", WATCH, b"\0", "3"),
+    ("nothing to watch", WATCH, None, "12"), ("half a question", WATCH, b"\0", "3"),
     ("two questions", WATCH, message(b"") * 2, "12"), ("no question", WATCH, message(b"\x0a\x05a"), "3"),
 ]
 

@@ -424,9 +424,10 @@ static void test_grpc_bad_messages(void **state)
 		const char *status;
 	} rows[] = {
 		{ "compressed", { "\1\0\0\0\1x", 6 }, "grpc-status: 12\n" },
-		{ "two messages", { "\0\0\0\0\1x\0\0\0\0\1y", 12 }, "grpc-status: 12\n" },
+		{ "two messages", { "\0\0\0\0\1x\0\0\0\0\1y", 12 },
+		    "grpc-status: 12\ngrpc-message: this method takes exactly one message" },
 		{ "short prefix", { "\0\0\0", 3 }, "grpc-status: 3\n" },
-		{ "no message", { "", 0 }, "grpc-status: 3\n" },
+		{ "no message", { "", 0 }, "grpc-status: 12\ngrpc-message: this method takes exactly one message" },
 		{ "short message", { "\0\0\0\0\5abc", 8 }, "grpc-status: 3\n" },
 		{ "bad flag", { "\7\0\0\0\1x", 6 }, "grpc-status: 3\n" },
 		{ "too long", { "\0\1\0\0\0x", 6 }, "grpc-status: 8\n" },
