@@ -7,10 +7,9 @@
 #include "api/audit_note.h"
 #include "api/cors.h"
 #include "api/ctl.h"
+#include "api/hold.h"
 #include "api/idempotency.h"
 #include "api/match.h"
-#include "api/shed.h"
-#include "api/steady.h"
 #include "authn/authn.h"
 #include "authz/decision.h"
 #include "base/config.h"
@@ -387,7 +386,7 @@ static void come_back_cb(struct loop_msg *m)
 {
 	struct request *r = (struct request *)((char *)m - offsetof(struct request, msg));
 
-	step_done(steady_reply(r));
+	step_done(hold_reply(r));
 }
 
 static enum err decide_scope(struct ctl *c, struct request *r, struct fail *f)
@@ -464,7 +463,7 @@ static struct step to_control(struct api *a, struct request *r)
 	r->msg.cb = come_back_cb;
 	r->job.run = control_job;
 	if (pool_submit(a->c.lane, &r->job) != OK)
-		return request_fail_code(r, E_OVERLOADED);
+		return hold_fail_code(r, E_OVERLOADED);
 	return request_suspend(r);
 }
 
@@ -473,7 +472,7 @@ static struct step to_control(struct api *a, struct request *r)
 static struct step run_lane(struct api *a, struct request *r)
 {
 	if (r->op->hashes && hasher_full(a->c.ctl->hasher))
-		return shed_overloaded(r);
+		return hold_fail_code(r, E_OVERLOADED);
 	if (r->op->lane == LANE_CONTROL)
 		return to_control(a, r);
 	return r->op->run(a, r);
@@ -487,7 +486,7 @@ static struct step authorized(struct api *a, struct request *r, enum err e, stru
 		return run_lane(a, r);
 	if (f->err == OK)
 		f->err = e;
-	s = steady_fail(r, f);
+	s = hold_fail(r, f);
 	fail_clear(f);
 	return s;
 }

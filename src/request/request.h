@@ -138,7 +138,7 @@ struct request {
 
 	/* ---- the way back ---- */
 	struct reply reply;
-	int64_t not_before; /* clock_mono: the answer waits until then (api/steady.h) */
+	int64_t not_before; /* clock_mono: the answer waits until then (api/hold.h) */
 	bool replied, finished;
 	bool client_gone; /* worker only: the front lost the client; the answer will be dropped */
 	/* worker: called once when the client goes while the request is suspended; NULL: nobody asked */

@@ -335,6 +335,22 @@ def test_refused_sign_ins_are_held_for_a_moment(gateway):
     assert gw.call("GET", "/health").status_code == 200
 
 
+def test_what_is_refused_on_the_way_is_held_too(gateway):
+    """Not only what is refused at the door: a new password also costs a hash, and needs a caller to be known."""
+    gw = gateway(config={"auth.hash_threads": 1, "auth.hash_queue": 1, "auth.argon2.iterations": 64,
+                         "control.threads": 8})
+    token = gw.signin()["access_token"]
+    busy = []
+    for _ in range(20):  # it may still get into the queue before those that are to fill it
+        busy += storm_from_sockets(gw, 6)[0]
+        r = post(gw, "/v1/auth/password", {"current_password": PASSWORD, "new_password": PASSWORD}, token)
+        if r.status_code == 503:
+            break
+    assert (r.status_code, r.json()["code"]) == (503, "overloaded") and r.elapsed.total_seconds() >= 0.05
+    for s in busy:
+        s.close()
+
+
 def test_without_credentials(gateway):
     gw = gateway()
     for method, path in [("GET", "/v1/me"), ("POST", "/v1/auth/signout"), ("GET", "/v1/auth/sessions")]:

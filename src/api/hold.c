@@ -1,7 +1,7 @@
-#include "api/steady.h"
+#include "api/hold.h"
 
-#include "api/shed.h"
 #include "base/clock.h"
+#include "base/rnd.h"
 
 struct held {
 	struct loop_timer timer;
@@ -16,13 +16,26 @@ static void time_cb(struct loop_timer *t)
 	step_done(request_reply(h->r));
 }
 
-struct step steady_reply(struct request *r)
+static int64_t moment(void)
+{
+	uint16_t n;
+
+	rnd_bytes(&n, sizeof n);
+	return HOLD_REFUSAL + n % HOLD_SPREAD;
+}
+
+static bool is_refusal(enum err e)
+{
+	return e == E_RATE_LIMITED || e == E_OVERLOADED;
+}
+
+struct step hold_reply(struct request *r)
 {
 	int64_t now = clock_mono(), wait;
 	struct held *h;
 
-	if (r->reply.err == E_RATE_LIMITED && r->not_before == 0)
-		r->not_before = now + SHED_DELAY;
+	if (r->not_before == 0 && is_refusal(r->reply.err))
+		r->not_before = now + moment();
 	wait = r->not_before - now;
 	if (wait <= 0)
 		return request_reply(r);
@@ -35,8 +48,13 @@ struct step steady_reply(struct request *r)
 	return request_suspend(r);
 }
 
-struct step steady_fail(struct request *r, const struct fail *f)
+struct step hold_fail(struct request *r, const struct fail *f)
 {
 	reply_set_fail(r, f);
-	return steady_reply(r);
+	return hold_reply(r);
+}
+
+struct step hold_fail_code(struct request *r, enum err e)
+{
+	return hold_fail(r, &(struct fail){ .err = e });
 }
