@@ -211,9 +211,20 @@ static enum err find_credential(struct ctl *c, struct request *r, void *row, str
 	return e != OK ? e : fail_set(f, E_NOT_FOUND, "there is no such credential");
 }
 
+static enum err take_credential_away(struct ctl *c, struct request *r, struct write *w, const void *row,
+    struct fail *f)
+{
+	const struct credential *cr = row;
+
+	(void)c, (void)r, (void)f;
+	credential_delete(w, cr->service_account, cr->id);
+	return OK;
+}
+
 const struct resource credential_rows = {
 	.size = sizeof(struct credential), .by = PAGE_BY_ID, .key = offsetof(struct credential, id),
 	.write = credential_write, .find = find_credential, .list = list_credentials,
+	.remove = take_credential_away,
 };
 
 struct credential_create {
@@ -322,20 +333,4 @@ enum err op_credential_create(struct ctl *c, struct request *r, struct fail *f)
 	} while (etag_again(r, e, &tries, f));
 	secret_wipe(m.text, sizeof m.text);
 	return e;
-}
-
-enum err op_credential_delete(struct ctl *c, struct request *r, struct fail *f)
-{
-	struct id account, id;
-	struct write w;
-	enum err e;
-
-	if (!id_parse(r->param[0], &account) || !id_parse(r->param[1], &id))
-		return fail_set(f, E_NOT_FOUND, "there is no such credential");
-	e = etag_check(r, RESOURCE_FIXED, f);
-	if (e != OK)
-		return e;
-	write_init(&w, &r->arena, clock_wall());
-	credential_delete(&w, account, id);
-	return commit(c, r, &w, f);
 }

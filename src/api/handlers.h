@@ -98,7 +98,6 @@ extern const struct resource service_account_rows, credential_rows;
 enum err op_service_account_create(struct ctl *c, struct request *r, struct fail *f);
 enum err op_service_account_patch(struct ctl *c, struct request *r, struct fail *f);
 enum err op_credential_create(struct ctl *c, struct request *r, struct fail *f);
-enum err op_credential_delete(struct ctl *c, struct request *r, struct fail *f);
 
 /* admin_system.c */
 enum err op_explain(struct ctl *c, struct request *r, struct fail *f);

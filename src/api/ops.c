@@ -331,7 +331,7 @@ const struct op ops_all[] = {
 	  .help = "Make a credential; the secret is shown this once" },
 	{ .name = "credentials.delete", .method = M_DELETE,
 	  .path = "/admin/service-accounts/{id}/credentials/{cid}", .on = ON_ADMIN,
-	  CONTROL(op_credential_delete), RIGHT("iam.write"), IN(scope_service_account_write),
+	  DELETE(credential_rows), RIGHT("iam.write"), IN(scope_service_account_write),
 	  .status = 204, .mutates = true, .help = "Remove a credential" },
 
 	/* ---- the system ---- */

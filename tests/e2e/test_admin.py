@@ -358,6 +358,9 @@ def test_service_account_life(two):
     listed = two.ok("GET", f"{path}/credentials", two.acme)["items"]
     assert [c["kind"] for c in listed] == ["secret", "certificate"] and "secret" not in listed[0]
     two.ok("DELETE", f"{path}/credentials/{secret['id']}", two.acme)
+    assert code(two.call("DELETE", f"{path}/credentials/{secret['id']}", two.acme)) == (404, "not_found")
+    [x] = [x for x in two.ok("GET", "/admin/audit?action=credentials.delete")["items"] if x["outcome"] == "ok"]
+    assert x["target"] == x["before"]["id"] == secret["id"] and x["before"]["kind"] == "secret" and x["after"] is None
     assert two.ok("PATCH", path, two.acme, {"disabled": True})["disabled"] is True
     two.ok("DELETE", path, two.acme)
     assert code(two.call("GET", path)) == (404, "not_found")
