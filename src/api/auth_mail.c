@@ -12,6 +12,7 @@
 #include "api/owner.h"
 #include "base/clock.h"
 #include "iam/email.h"
+#include "iam/mfa.h"
 #include "iam/one_time.h"
 #include "iam/throttle.h"
 #include "iam/user.h"
@@ -23,6 +24,36 @@ static enum err slowed(struct ctl *c, struct request *r, enum err e, struct fail
 	struct throttle_who who = throttle_who(r, STR_NONE);
 
 	return throttle_wrong(c->throttle, THROTTLE_LINK, &who, e, f);
+}
+
+/* Whoever reads the mail of the address has thereby shown that it is theirs. With what was there before
+ * that may go a second factor, and that is told. */
+static enum err prove(struct ctl *c, struct request *r, struct write *w, const struct user *u,
+    struct fail *f)
+{
+	struct mfa m = { .confirmed = false };
+	enum err e = user_awaits_link(u) ? mfa_read(c->store, u->id, &r->arena, &m, f) : OK;
+
+	if (e != OK)
+		return e;
+	user_verify_email(w, u);
+	if (m.confirmed)
+		links_mfa_removed(c, w, u);
+	return OK;
+}
+
+/* A link that is good and the account that it is for. E_TOKEN_INVALID. */
+static enum err find(struct ctl *c, struct request *r, enum one_time_kind kind, struct str token,
+    struct one_time *link, struct user *u, struct fail *f)
+{
+	enum err e = one_time_find(c->store, kind, token, clock_wall(), link, f);
+
+	if (e == OK)
+		e = user_by_id(c->store, STORE_LINEAR, link->user, &r->arena, u, f);
+	if (e != E_NOT_FOUND)
+		return e;
+	fail_clear(f);
+	return fail_code(f, E_TOKEN_INVALID);
 }
 
 /* ---- verify --------------------------------------------------------------------------------- */
@@ -37,23 +68,26 @@ const struct body_field body_verify[] = {
 
 enum err op_auth_verify(struct ctl *c, struct request *r, struct fail *f)
 {
-	int64_t now = clock_wall();
 	struct one_time link;
 	struct verify b;
+	struct user u;
 	struct write w;
 	enum err e = body_read(r, body_verify, &b, sizeof b, f);
 
 	if (e == OK)
-		e = one_time_find(c->store, ONE_TIME_VERIFY, b.token.v, now, &link, f);
+		e = find(c, r, ONE_TIME_VERIFY, b.token.v, &link, &u, f);
 	if (e != OK)
 		return slowed(c, r, e, f);
-	write_init(&w, &r->arena, now);
+	write_init(&w, &r->arena, clock_wall());
 	one_time_use(&w, &link);
-	user_verify_email(&w, link.user);
-	e = commit(c, r, &w, f);
+	e = prove(c, r, &w, &u, f);
 	if (e == OK)
-		audit_event(c->audit, r, &link.user, STR_NONE, OK);
-	return e;
+		e = commit(c, r, &w, f);
+	if (e != OK)
+		return e;
+	letters_poke(c);
+	audit_event(c->audit, r, &link.user, STR_NONE, OK);
+	return OK;
 }
 
 /* ---- forgot --------------------------------------------------------------------------------- */
@@ -137,8 +171,7 @@ const struct body_field body_reset[] = {
 	{ NULL },
 };
 
-/* The link is used, or it is not and nothing happens: its guard comes first in the batch. Whoever reads
- * the mail of the address has thereby shown that it is theirs. */
+/* The link is used, or it is not and nothing happens: its guard comes first in the batch. */
 static enum err set_password(struct ctl *c, struct request *r, const struct one_time *link,
     const struct user *u, struct str phc, struct fail *f)
 {
@@ -148,11 +181,12 @@ static enum err set_password(struct ctl *c, struct request *r, const struct one_
 	write_init(&w, &r->arena, clock_wall());
 	one_time_use(&w, link);
 	user_set_password(&w, u->id, STR_NONE, phc, NULL);
-	user_verify_email(&w, u->id);
 	one_time_end_all(&w, u->id);
 	owner_sets_password(c, r, &w, u->email);
 	links_password_changed(c, &w, u);
-	e = commit(c, r, &w, f);
+	e = prove(c, r, &w, u, f);
+	if (e == OK)
+		e = commit(c, r, &w, f);
 	if (e != OK)
 		return e;
 	letters_poke(c);
@@ -169,13 +203,7 @@ enum err op_auth_reset(struct ctl *c, struct request *r, struct fail *f)
 	enum err e = body_read(r, body_reset, &b, sizeof b, f);
 
 	if (e == OK)
-		e = one_time_find(c->store, ONE_TIME_RESET, b.token.v, clock_wall(), &link, f);
-	if (e == OK)
-		e = user_by_id(c->store, STORE_LINEAR, link.user, &r->arena, &u, f);
-	if (e == E_NOT_FOUND) {
-		fail_clear(f);
-		e = fail_code(f, E_TOKEN_INVALID);
-	}
+		e = find(c, r, ONE_TIME_RESET, b.token.v, &link, &u, f);
 	if (e != OK)
 		return slowed(c, r, e, f);
 	e = new_password_hash(c, b.new_password.v, u.email, u.display_name, phc, f);

@@ -140,16 +140,6 @@ void identity_delete(struct write *w, const struct user_identity *i, struct str 
 	oidc_handoff_end_all(w, i->user);
 }
 
-void identity_drop_unproven(struct write *w, struct id user)
-{
-	WRITE(w, "INSERT INTO change (kind, key, at) SELECT 'credential', id, ? FROM identity"
-	    " WHERE principal IN (SELECT id FROM user WHERE id = ? AND email_verified_at IS NULL)",
-	    SV_INT(w->now), SV_ID(&user));
-	w->changes = true;
-	WRITE(w, "DELETE FROM identity WHERE principal IN"
-	    " (SELECT id FROM user WHERE id = ? AND email_verified_at IS NULL)", SV_ID(&user));
-}
-
 void identity_delete_all(struct write *w, struct id user)
 {
 	WRITE(w, "INSERT INTO change (kind, key, at) SELECT 'credential', id, ? FROM identity"

@@ -51,10 +51,8 @@ void identity_note_use(struct store *s, const struct user_identity *i, int64_t n
  * now (.p NULL: there is none). */
 void identity_delete(struct write *w, const struct user_identity *i, struct str issuer,
     const struct id *keep);
-/* Those of a user that has not shown yet that the address is its own: whoever shows it later must not find
- * somebody else's identity there. No guard. */
-void identity_drop_unproven(struct write *w, struct id user);
-/* With the user. No guard. */
+/* All of a user, whether that leaves a way in or not, and sign-ins by them that wait to be picked up. No
+ * guard. */
 void identity_delete_all(struct write *w, struct id user);
 
 /* ---- what happens once ------------------------------------------------------------------------ */

@@ -18,6 +18,7 @@ static const char *const end_reasons[] = {
 	[SESSION_DISABLED] = "disabled",
 	[SESSION_UNLINKED] = "unlinked",
 	[SESSION_MFA] = "mfa",
+	[SESSION_UNPROVEN] = "unproven",
 };
 
 static void from_row(const struct store_rows *r, size_t i, struct session *s)

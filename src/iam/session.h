@@ -19,7 +19,7 @@ struct seal;
 struct write;
 
 enum session_end { SESSION_SIGNOUT, SESSION_REUSE, SESSION_PASSWORD, SESSION_ADMIN, SESSION_DISABLED,
-	SESSION_UNLINKED, SESSION_MFA };
+	SESSION_UNLINKED, SESSION_MFA, SESSION_UNPROVEN };
 
 struct session {
 	struct id id, principal;

@@ -145,12 +145,25 @@ void user_set_password(struct write *w, struct id id, struct str was, struct str
 	write_change_id(w, CHANGE_PRINCIPAL, &id);
 }
 
-void user_verify_email(struct write *w, struct id id)
+/* What somebody may have made who had the account before its address was proved. */
+static void drop_unproven(struct write *w, const struct user *u)
 {
-	identity_drop_unproven(w, id);
+	user_end_all(w, u->id, NULL, SESSION_UNPROVEN);
+	identity_delete_all(w, u->id);
+	if (user_awaits_link(u))
+		mfa_delete(w, u->id);
+}
+
+void user_verify_email(struct write *w, const struct user *u)
+{
+	bool known = u->email_verified_at != 0;
+
 	WRITE1(w, E_TOKEN_INVALID,
 	    "UPDATE user SET email_verified_at = coalesce(email_verified_at, ?), version = version + 1,"
-	    " updated_at = ? WHERE id = ?", SV_INT(w->now), SV_INT(w->now), SV_ID(&id));
+	    " updated_at = ? WHERE id = ? AND (email_verified_at IS NOT NULL) = ?",
+	    SV_INT(w->now), SV_INT(w->now), SV_ID(&u->id), SV_INT(known));
+	if (!known)
+		drop_unproven(w, u);
 }
 
 void user_rehash_password(struct write *w, struct id id, struct str old_phc, struct str phc)

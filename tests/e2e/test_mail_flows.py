@@ -12,6 +12,7 @@ import uuid
 import pytest
 
 from harness.wait import until
+from test_mfa import totp
 
 PASSWORD = "seven purple otters juggle"
 OTHER = "nine yellow badgers whistle"
@@ -187,6 +188,53 @@ def test_what_an_administrator_does_about_an_account_voids_links_under_way(gatew
         for change in there_and_back:
             gw.admin("PATCH", f"/admin/users/{user}", root, change)
         assert code(post(gw, "reset", {"token": link, "new_password": OTHER})) == (400, "token_invalid")
+
+
+def with_factor(gw, address, password):
+    """Signs in and enrols: the tokens, and the secret."""
+    tokens = signin(gw, address, password).json()
+    factor = lambda path, body: post(gw, f"mfa/totp/{path}", body, token=tokens["access_token"])
+    secret = factor("enroll", {}).json()["secret"]
+    assert factor("confirm", {"code": totp(secret, -1)}).status_code == 200
+    return tokens, secret
+
+
+def proved_by_reset(gw, address):
+    forgot(gw, address)
+    mine = "a password that its owner alone has typed"
+    return "reset", {"token": token(letter(gw, address, "Reset")), "new_password": mine}, mine
+
+
+def proved_by_confirming(gw, address):
+    """The operator has turned to `verify`, and somebody signed up again."""
+    gw.replicas[0].reload(auth__signup="verify")
+    until(lambda: post(gw, "signup", {"email": address, "password": PASSWORD}).status_code == 202)
+    return "verify", {"token": token(letter(gw, address, "Confirm"))}, PASSWORD
+
+
+@pytest.mark.parametrize("prove", [proved_by_reset, proved_by_confirming])
+def test_whoever_first_proves_an_address_inherits_nothing_that_lets_a_stranger_in(gateway, prove):
+    """Nor keeps the owner out: with `open`, anybody can sign up with the address and make itself at home."""
+    gw, ann = gateway(config={"auth.signup": "open"}), "ann@example.test"
+    assert post(gw, "signup", {"email": ann, "password": PASSWORD}).status_code == 201
+    tokens, secret = with_factor(gw, ann, PASSWORD)
+    waiting = signin(gw, ann).json()["details"]["mfa_token"]
+    path, body, password = prove(gw, ann)
+    assert post(gw, path, body).status_code == 204
+    assert gw.call("GET", "/v1/me", token=tokens["access_token"]).status_code == 401
+    assert post(gw, "refresh", {"refresh_token": tokens["refresh_token"]}).status_code == 401
+    assert post(gw, "mfa/verify", {"mfa_token": waiting, "code": totp(secret)}).status_code == 401
+    assert signin(gw, ann, password).status_code == 200
+    letter(gw, ann, "second factor was removed")
+
+
+def test_a_reset_keeps_the_factor_of_whoever_has_proved_the_address(gateway):
+    gw, ann = gateway(config=VERIFY), "ann@example.test"
+    confirmed(gw, ann)
+    with_factor(gw, ann, PASSWORD)
+    path, body, password = proved_by_reset(gw, ann)
+    assert post(gw, path, body).status_code == 204
+    assert code(signin(gw, ann, password)) == (401, "mfa_required")
 
 
 def test_resets_at_once_have_one_winner(gateway):

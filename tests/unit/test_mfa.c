@@ -29,10 +29,9 @@ static struct mfa read_mfa(struct iam *t, struct id user)
 	return m;
 }
 
-/* A user with a confirmed authenticator; its codes of NOW and later are unused. */
-static struct id enrolled(struct iam *t, const char *email, char codes[RECOVERY_CODES][RECOVERY_CODE_LEN])
+/* Confirms an authenticator; its codes of NOW and later are unused. */
+static void enrol(struct iam *t, struct id user, char codes[RECOVERY_CODES][RECOVERY_CODE_LEN])
 {
-	struct id user = iam_user(t, email);
 	char code[TOTP_DIGITS + 1];
 	struct write w;
 	struct mfa m;
@@ -46,6 +45,13 @@ static struct id enrolled(struct iam *t, const char *email, char codes[RECOVERY_
 	assert_int_equal(mfa_confirm(&w, t->seal, &m, code_of(NOW - 30 * CLOCK_SEC, code)), OK);
 	assert_int_equal(mfa_recovery_codes(&w, t->seal, user, codes), OK);
 	assert_int_equal(iam_commit(t, &w), OK);
+}
+
+static struct id enrolled(struct iam *t, const char *email, char codes[RECOVERY_CODES][RECOVERY_CODE_LEN])
+{
+	struct id user = iam_user(t, email);
+
+	enrol(t, user, codes);
 	return user;
 }
 
@@ -188,6 +194,56 @@ static void no_session_without_it(void **state)
 	}
 }
 
+/* Signed up with an address of somebody else's, signed in, and made it as hard as can be for its owner. */
+static struct user squatter(struct iam *t, const char *email, bool vouched, int64_t verified)
+{
+	static const struct session_limits limits = { 60 * MINUTE, 60 * MINUTE, 0 };
+	struct user u = { .id = id_new(NOW), .email = str_c(email), .phc = STR("phc"),
+		.has_creator = vouched, .created_by = id_new(NOW), .email_verified_at = verified };
+	char codes[RECOVERY_CODES][RECOVERY_CODE_LEN], token[TOKEN_LEN];
+	struct session s = { .id = id_new(NOW), .principal = u.id, .amr = STR("pwd"), .auth_time = NOW };
+	struct write w;
+
+	iam_begin(t, &w);
+	user_insert(&w, &u, u.email);
+	session_insert(&w, t->seal, &limits, STR("phc"), &s);
+	assert_int_equal(iam_commit(t, &w), OK);
+	enrol(t, u.id, codes);
+	challenge(t, u.id, NOW, token);
+	return u;
+}
+
+#define LEFT(t, u, what) (int)fixture_int((t)->x.store, (struct store_stmt)STMT( \
+	"SELECT count(*) FROM " what " principal = ?", SV_ID(&(u).id)))
+
+static void the_first_proof_of_an_address_ends_what_was_made_before(void **state)
+{
+	static const struct {
+		const char *email;
+		bool vouched;
+		int64_t verified;
+		int sessions, challenges, factors, codes; /* that stay */
+	} cases[] = {
+		{ "stranger@x.org", false, 0, 0, 0, 0, 0 },
+		{ "vouched@x.org", true, 0, 0, 0, 1, 10 },
+		{ "owner@x.org", false, NOW - MINUTE, 1, 1, 1, 10 },
+	};
+	struct iam *t = *state;
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct user u = squatter(t, cases[i].email, cases[i].vouched, cases[i].verified);
+		struct write w;
+
+		iam_begin(t, &w);
+		user_verify_email(&w, &u);
+		assert_int_equal(iam_commit(t, &w), OK);
+		assert_int_equal(LEFT(t, u, "session WHERE ended_at IS NULL AND"), cases[i].sessions);
+		assert_int_equal(LEFT(t, u, "mfa_challenge WHERE"), cases[i].challenges);
+		assert_int_equal(LEFT(t, u, "mfa_totp WHERE"), cases[i].factors);
+		assert_int_equal(LEFT(t, u, "mfa_recovery_code WHERE"), cases[i].codes);
+	}
+}
+
 static void a_new_password_ends_challenges_and_a_deleted_user_leaves_nothing(void **state)
 {
 	char codes[RECOVERY_CODES][RECOVERY_CODE_LEN], token[TOKEN_LEN];
@@ -272,6 +328,7 @@ int main(void)
 		T(a_challenge_expires),
 		T(answers_are_counted_for_the_challenge_and_the_user),
 		T(no_session_without_it),
+		T(the_first_proof_of_an_address_ends_what_was_made_before),
 		T(a_new_password_ends_challenges_and_a_deleted_user_leaves_nothing),
 		T(one_of_many_uses_of_a_code_wins),
 	};
