@@ -7,6 +7,8 @@
 #include "base/config.h"
 #include "crypto/hasher.h"
 #include "iam/principal.h"
+#include "iam/service_account.h"
+#include "iam/tenant.h"
 #include "routing/table.h"
 #include "upstream/fleet.h"
 
@@ -51,6 +53,36 @@ static void write_explanation(struct request *r, const struct principal *p, stru
 	jsonw_obj_end(&w);
 }
 
+static bool reads_in(const struct principal *caller, const struct role_set *roles, struct str tenant)
+{
+	return authz_decide(caller, roles, tenant, STR("iam.read"), STR_NONE).allowed;
+}
+
+/* Only those that the caller may read are told of: in any tenant where they have a role or, of a service
+ * account, that it belongs to, or platform-wide (api/scope.h). Of others it hears what it would of nobody. */
+static enum err need_readable(struct ctl *c, struct request *r, const struct role_set *roles,
+    const struct principal *p, struct fail *f)
+{
+	const struct principal *caller = r->auth.principal;
+	struct service_account sa = { .tenant = STR_NONE };
+	enum err e = OK;
+
+	if (reads_in(caller, roles, STR_NONE))
+		return OK;
+	for (size_t i = 0; i < p->n; i++)
+		if (!str_eq(p->assignments[i].tenant, TENANT_EVERY) &&
+		    reads_in(caller, roles, p->assignments[i].tenant))
+			return OK;
+	if (p->kind == PRINCIPAL_SERVICE_ACCOUNT)
+		e = service_account_by_id(c->store, p->id, &r->arena, &sa, f);
+	if (e == OK && sa.tenant.p != NULL && reads_in(caller, roles, sa.tenant))
+		return OK;
+	if (e != OK && e != E_NOT_FOUND)
+		return e;
+	fail_clear(f);
+	return fail_set(f, E_NOT_FOUND, "there is no such principal");
+}
+
 enum err op_explain(struct ctl *c, struct request *r, struct fail *f)
 {
 	struct str right = request_query(r, "right"), resource = request_query(r, "resource");
@@ -67,6 +99,8 @@ enum err op_explain(struct ctl *c, struct request *r, struct fail *f)
 	e = principal_load(c->store, id, &p, f);
 	if (e == OK)
 		e = role_set_load(c->store, &roles, f);
+	if (e == OK)
+		e = need_readable(c, r, roles, p, f);
 	if (e == OK) {
 		d = authz_decide(p, roles, request_query(r, "tenant"), right, resource);
 		write_explanation(r, p, right, resource, &d);

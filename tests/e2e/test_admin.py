@@ -387,6 +387,27 @@ def test_explain(two):
     assert code(two.call("GET", q.replace("acme&", "other&") + "iam.write", two.acme)) == (403, "forbidden")
 
 
+def test_explain_tells_of_nobody_that_the_caller_may_not_read(two):
+    """Least of all whether an account is disabled: to a stranger it is as if there were none."""
+    def explain(principal, token):
+        r = two.call("GET", f"/admin/authz/explain?principal={principal}&tenant=acme&right=command.submit", token)
+        return r.status_code, {k: v for k, v in r.json().items() if k != "request_id"}
+    mine = two.ok("POST", "/admin/service-accounts", two.acme, {"name": "mine", "tenant": "acme"})["id"]
+    theirs = two.ok("POST", "/admin/service-accounts", two.other, {"name": "theirs", "tenant": "other"})["id"]
+    guest = two.user("guest@other.test", ("other", "tenant-member"), ("acme", "tenant-member"))
+    nobody = explain(uuid.uuid4(), two.acme)
+    assert nobody[0] == 404 and nobody[1]["code"] == "not_found"
+    two.ok("PATCH", f"/admin/users/{two.other_user}", body={"disabled": True})
+    root = two.gw.call("GET", "/v1/me", token=two.root).json()["id"]
+    for hidden in two.other_user, two.other_admin_id, two.user("loose@other.test"), theirs, root:
+        assert explain(hidden, two.acme) == nobody
+        assert explain(hidden, two.root)[0] == 200
+    assert explain(two.other_user, two.root)[1]["disabled"] is True
+    for seen, allowed in (two.acme_user, True), (two.acme_admin_id, True), (guest, True), (mine, False):
+        status, body = explain(seen, two.acme)
+        assert (status, body["allowed"], body["disabled"]) == (200, allowed, False)
+
+
 def test_status_and_openapi(admin):
     s = admin.ok("GET", "/admin/status")
     assert s["status"] == "ok" and s["store"] == "sqlite"
