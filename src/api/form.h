@@ -10,7 +10,8 @@
 struct request;
 
 /* The decoded value of a field of the text (a query is written like a form), in the request's arena; .p
- * NULL when it is absent or empty. E_BAD_REQUEST: given twice, or not percent-encoded UTF-8. E_NOMEM. */
+ * NULL when it is absent or empty. name: has no blank, and counts however it is written (`grant%5ftype`).
+ * E_BAD_REQUEST: given twice, or not percent-encoded UTF-8. */
 enum err form_value(struct request *r, struct str text, const char *name, struct str *out);
 /* The same of r->body. */
 enum err form_field(struct request *r, const char *name, struct str *out);

@@ -64,8 +64,12 @@ def test_errors_are_those_of_rfc_6749(door):
     refused(token(door, good, scope="command.submit"), 400, "invalid_scope")
     for body in ("grant_type=client_credentials&grant_type=client_credentials", "grant_type=client%zzcredentials",
                  f"grant_type=client_credentials&client_id={sa}&client_id={sa}&client_secret={c['secret']}",
+                 # however the name is written
+                 "grant_type=client_credentials&grant%5ftype=client_credentials",
+                 f"grant_type=client_credentials&client_id={sa}&client_secre%74=x&client_secret={c['secret']}",
                  "grant_type=%ff", "grant_type=client_credentials%00", "grant_type=client_credentials&scope=%"):
         refused(post(body, auth=good, headers=form), 400, "invalid_request")
+    assert post("gr%61nt_type=client_credentials&%zz=1&%=&other%5f=1", auth=good, headers=form).status_code == 200
     # two ways at once
     refused(token(door, good, client_secret=c["secret"]), 400, "invalid_request")
     refused(token(door, good, client_id=str(uuid.uuid4())), 400, "invalid_request")
