@@ -489,6 +489,46 @@ static void refusals_are_counted(void **state)
 	buf_release(&out);
 }
 
+/* Asks for n changes at once that are refused: how many are heard. */
+static int heard(struct throttle *t, const struct id *principal, int64_t mono, int n)
+{
+	int done = 0;
+
+	for (int i = 0; i < n; i++) {
+		struct fail f = { 0 };
+		enum err e = throttle_refused_look(t, principal, mono, &f);
+
+		assert_true(e == OK ? f.retry_after == 0 : e == E_RATE_LIMITED && f.retry_after > 0);
+		if (e == OK)
+			throttle_refused_count(t, principal, mono);
+		done += e == OK;
+	}
+	return done;
+}
+
+static void refused_changes_are_heard_a_thousand_times_and_then_slowly(void **state)
+{
+	struct world *w = *state;
+	struct id ann = id_new(NOW), bob = id_new(NOW);
+	struct buf out;
+	int after = 0;
+
+	assert_int_equal(heard(w->t[0], &ann, HOUR, 1100), 1000);
+	assert_int_equal(heard(w->t[0], &bob, HOUR, 1), 1); /* nobody else waits for it */
+	assert_int_equal(heard(w->t[1], &ann, HOUR, 1100), 1000); /* each replica has a count of its own */
+	for (int s = 1; s <= 600; s++)
+		after += heard(w->t[0], &ann, HOUR + s * S, 10);
+	print_message("%d heard in the ten minutes after\n", after);
+	assert_in_range(after, 60, 600);
+	assert_int_equal(heard(w->t[0], &ann, 2 * HOUR, 1100), 1000); /* by then all is forgotten */
+	buf_init(&out, 1 << 16);
+	throttle_write_metrics(w->t[1], &out);
+	assert_true(buf_add(&out, "\0", 1) == OK);
+	assert_non_null(strstr(out.p, "gateway_rate_limited_total{rule=\"refused_account\"} 100\n"));
+	buf_release(&out);
+	assert_int_equal(heard(NULL, &ann, HOUR, 1100), 1100);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define RTEST(f) { "rqlite: " #f, f, setup_rqlite, teardown, NULL }
 
@@ -514,6 +554,7 @@ int main(void)
 		TEST(letters_come_five_an_hour),
 		TEST(of_letters_at_once_one_is_sent),
 		TEST(refusals_are_counted),
+		TEST(refused_changes_are_heard_a_thousand_times_and_then_slowly),
 	};
 	const struct CMUnitTest on_rqlite[] = {
 		RTEST(delays_grow_and_waiting_is_enough),
