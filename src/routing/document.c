@@ -200,7 +200,6 @@ static bool shard_name_ok(struct str s)
 	return true;
 }
 
-/* The elements of a list, in the arena once all are known. */
 static bool speaks_grpc(const struct route_endpoint *e)
 {
 	return e->scheme == SCHEME_GRPC || e->scheme == SCHEME_GRPCS;
@@ -214,6 +213,7 @@ static void check_protocol(struct reader *x, struct fault_at at, const struct ro
 		FAULT(x, at, "the endpoints of a shard must be http or https all, or grpc or grpcs all");
 }
 
+/* The elements of a list, in the arena once all are known. */
 static void read_endpoints(struct reader *x, struct shard_edit *s)
 {
 	struct route_endpoint *v = NULL;

@@ -112,23 +112,28 @@ static uint32_t shard_of(struct build *b, const struct route_doc_placement *p, u
 	return last;
 }
 
-/* The document's placements as changes of the map; "*" is set apart. Returns how many. */
-static size_t changes_of(struct build *b, struct placement *v)
+/* The document's placements as changes of the map; "*" is set apart. *n: how many. */
+static enum err changes_of(struct build *b, struct placement *v, size_t *n)
 {
 	const struct route_doc_kind *k = &b->doc->kind[b->k];
 	uint32_t shard = SHARD_NONE;
-	size_t n = 0;
+	bool star = false;
 
+	*n = 0;
 	for (size_t i = 0; i < k->nplacements; i++) {
 		const struct route_doc_placement *p = &k->placements[i];
 
 		shard = shard_of(b, p, shard);
-		if (str_eqc(p->tenant, "*"))
-			b->part->fallback = shard;
-		else
-			v[n++] = (struct placement){ p->tenant, placements_hash(p->tenant), shard };
+		if (!str_eqc(p->tenant, "*")) {
+			v[(*n)++] = (struct placement){ p->tenant, placements_hash(p->tenant), shard };
+			continue;
+		}
+		if (star)
+			return twice(b, route_placement_section(b->k), p->tenant);
+		star = true;
+		b->part->fallback = shard;
 	}
-	return n;
+	return OK;
 }
 
 static enum err build_placements(struct build *b)
@@ -136,15 +141,15 @@ static enum err build_placements(struct build *b)
 	const struct route_doc_kind *k = &b->doc->kind[b->k];
 	bool fresh = !b->doc->patch || k->clear_placements;
 	struct placement *v = heap_alloc(k->nplacements * sizeof *v);
-	enum err e = OK;
+	enum err e;
 	size_t n;
 
 	if (v == NULL)
 		return E_NOMEM;
 	if (!fresh)
 		b->part->fallback = b->base->fallback;
-	n = changes_of(b, v);
-	if (b->doc->faults.n == 0)
+	e = changes_of(b, v, &n);
+	if (e == OK && b->doc->faults.n == 0)
 		e = placements_sort(v, n);
 	if (e == E_CONFLICT)
 		e = tenant_twice(b, v);

@@ -422,6 +422,8 @@ static const char *const no_json[] = {
 	"{'revision':1,'revision':1}", "{'runner_placement':{},'runner_placement':{}}",
 	"{'revision':1,'runner_shards':{'r':['http://h'],'r':['http://h']}}",
 	"{'revision':1,'runner_shards':{'r':['http://h']},'runner_placement':{'a':'r','b':'r','a':'r'}}",
+	"{'revision':1,'runner_shards':{'r':['http://h']},'runner_placement':{'*':'r','a':'r','*':'r'}}",
+	"{'revision':1,'runner_placement':{'*':null,'*':null}}",
 	"{'revision':1,'runner_shards':{'r':[{'url':'http://h','url':'http://h'}]}}",
 	"{'revision':1,'runner_placement':{'\\u0000':'r'}}", "{'revision':1,'x':'\xff'}",
 	"{'revision':1,'x':'\\ud800'}", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
