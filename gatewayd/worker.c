@@ -99,8 +99,10 @@ static void install(struct worker *w, const struct worker_snapshots *s)
 		authn_set_keys_take(w->authn, keyring_ref(s->keys));
 	if (s->roles != NULL)
 		api_set_roles_take(w->api, role_set_ref(s->roles));
-	if (s->routes != NULL)
+	if (s->routes != NULL) {
 		proxy_set_routes_take(w->proxy, route_table_ref(s->routes));
+		upstream_set_routes_take(w->upstream, route_table_ref(s->routes));
+	}
 	if (s->certs.nodes != NULL) {
 		struct certs certs = certs_ref(&s->certs);
 

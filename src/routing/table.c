@@ -332,6 +332,14 @@ const struct route_shard *route_shard_at(const struct route_table *t, enum route
 	return shard_set_sorted(t->part[kind].shards, i);
 }
 
+const struct route_shard *route_shard_find(const struct route_table *t, enum route_kind kind,
+    struct str name)
+{
+	const struct shard_set *s = t->part[kind].shards;
+
+	return shard_set_at(s, shard_set_find(s, name));
+}
+
 /* ---- writing -------------------------------------------------------------------------------- */
 
 static void write_endpoint(struct jsonw *w, const struct route_endpoint *e)

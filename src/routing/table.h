@@ -1,6 +1,6 @@
 /* The routing document (CONTRACT 7) as an immutable, reference-counted snapshot: which shard
  * holds a tenant, and the shard's endpoints. The control lane builds it; workers resolve in it.
- * Any thread may read one that it holds a reference of. Lookups are O(1).
+ * Any thread may read one that it holds a reference of. Tenants are looked up in O(1).
  *
  * A table that is built onto another one shares with it whatever is the same (placements.h,
  * shard_set.h): a change of one tenant costs microseconds however many there are. */
@@ -80,6 +80,9 @@ const struct route_shard *route_resolve(const struct route_table *t, enum route_
 size_t route_shard_count(const struct route_table *t, enum route_kind kind);
 /* In the order of names. */
 const struct route_shard *route_shard_at(const struct route_table *t, enum route_kind kind, size_t i);
+/* By name; NULL: there is none. O(log n). */
+const struct route_shard *route_shard_find(const struct route_table *t, enum route_kind kind,
+    struct str name);
 
 /* For those who compare tables (difference.h): borrowed, either may be NULL. */
 struct route_part {

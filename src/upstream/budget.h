@@ -16,6 +16,7 @@
 
 struct budget {
 	_Atomic int64_t tokens; /* thousandths of a retry */
+	_Atomic bool gone;      /* routing no longer names the shard */
 	/* ---- the fleet's own ---- */
 	struct budget *chain;
 	uint64_t hash;

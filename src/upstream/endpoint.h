@@ -1,8 +1,7 @@
 /* One node as one worker sees it: how to reach it, its connections, the calls that wait for one. And the
  * shard that it belongs to: the choice among endpoints. What all workers share of the two is the fleet's:
- * circuit breaker, health, retry budget. Shards live as long as the upstream does; an endpoint that nobody
- * has called for long, or that routing no longer names, goes (shards_sweep). Worker thread, but for what is
- * atomic. */
+ * circuit breaker, health, retry budget. Shards and endpoints that routing no longer names go (shards_sweep),
+ * and so does an endpoint that nobody has called for long. Worker thread, but for what is atomic. */
 #ifndef UPSTREAM_ENDPOINT_H
 #define UPSTREAM_ENDPOINT_H
 
@@ -72,6 +71,7 @@ struct endpoint {
 
 struct shard {
 	_Atomic(struct shard *) next; /* of all; newest first */
+	struct shard *prev;
 	struct shard *chain;          /* hash bucket */
 	struct upstream *u;
 	uint32_t hash;
@@ -91,8 +91,8 @@ struct shard *shard_get(struct upstream *u, enum route_kind kind, struct str nam
  * broken), E_BAD_REQUEST (none speaks it) or E_NOMEM. */
 struct endpoint *shard_pick(struct shard *s, const struct route_shard *rs, bool grpc, bool admin,
     const struct endpoint *avoid, int64_t now, enum err *e);
-/* Closes connections that have been idle since before `before`, and forgets endpoints that are of no use any
- * more. Goes through some of the shards at a time; true: through the last of them. */
+/* Closes connections that have been idle since before `before`, and forgets endpoints and shards that are of
+ * no use any more. Goes through some of the shards at a time; true: through the last of them. */
 bool shards_sweep(struct upstream *u, int64_t before);
 /* Frees the shard and its endpoints, which have no calls any more. Not while somebody reads the counters. */
 void shard_free(struct shard *s);

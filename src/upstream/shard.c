@@ -1,6 +1,7 @@
 /* Shards: records, and the choice among endpoints (endpoint.h). */
 #include "base/heap.h"
 #include "routing/url.h"
+#include "upstream/budget.h"
 #include "upstream/endpoint.h"
 #include "upstream/fleet.h"
 #include "upstream/http1.h"
@@ -58,6 +59,27 @@ static struct str dup(struct str s)
 	return str_n(p, s.n);
 }
 
+static void link_shard(struct upstream *u, struct shard *s)
+{
+	struct shard *first = atomic_load(&u->shards);
+
+	if (first != NULL)
+		first->prev = s;
+	atomic_store_explicit(&s->next, first, memory_order_relaxed);
+	atomic_store_explicit(&u->shards, s, memory_order_release);
+}
+
+static void unlink_shard(struct upstream *u, struct shard *s)
+{
+	struct shard *next = atomic_load(&s->next);
+
+	if (next != NULL)
+		next->prev = s->prev;
+	atomic_store(s->prev != NULL ? &s->prev->next : &u->shards, next);
+	if (u->swept == s)
+		u->swept = next;
+}
+
 static struct shard *shard_new(struct upstream *u, uint32_t hash, enum route_kind kind, struct str name)
 {
 	struct shard *s = grow(u) ? heap_zalloc(sizeof *s) : NULL;
@@ -72,14 +94,14 @@ static struct shard *shard_new(struct upstream *u, uint32_t hash, enum route_kin
 		heap_free(s);
 		return NULL;
 	}
+	atomic_store_explicit(&s->budget->gone, false, memory_order_relaxed); /* somebody calls it */
 	s->u = u;
 	s->hash = hash;
 	s->kind = kind;
 	s->chain = u->buckets[hash & (u->nbuckets - 1)];
 	u->buckets[hash & (u->nbuckets - 1)] = s;
 	u->nshards++;
-	atomic_store_explicit(&s->next, atomic_load(&u->shards), memory_order_relaxed);
-	atomic_store_explicit(&u->shards, s, memory_order_release);
+	link_shard(u, s);
 	return s;
 }
 
@@ -174,34 +196,50 @@ static void forget(struct endpoint *ep)
 	endpoint_free(ep);
 }
 
-static bool of_no_use(const struct endpoint *ep, int64_t now)
+static bool is_idle(const struct endpoint *ep)
 {
-	return ep->nconns + ep->ndials + ep->waiting + ep->outstanding == 0 &&
-	    (atomic_load_explicit(&ep->node->gone, memory_order_relaxed) || now - ep->called > UNUSED_US);
+	return ep->nconns + ep->ndials + ep->waiting + ep->outstanding == 0;
+}
+
+/* Whether routing no longer names it; the scrape is told. */
+static bool note_gone(struct shard *s)
+{
+	const struct route_table *routes = s->u->routes;
+	bool gone = routes != NULL && route_shard_find(routes, s->kind, s->name) == NULL;
+
+	if (atomic_load_explicit(&s->budget->gone, memory_order_relaxed) != gone)
+		atomic_store_explicit(&s->budget->gone, gone, memory_order_relaxed);
+	return gone;
 }
 
 static void shard_sweep(struct shard *s, int64_t before, bool may_forget)
 {
 	int64_t now = loop_now(s->u->loop);
+	bool shard_gone = note_gone(s);
 
 	for (struct endpoint *ep = atomic_load(&s->endpoints), *next; ep != NULL; ep = next) {
-		bool gone = atomic_load_explicit(&ep->node->gone, memory_order_relaxed);
+		bool gone = shard_gone || atomic_load_explicit(&ep->node->gone, memory_order_relaxed);
 
 		next = atomic_load(&ep->next);
 		ep->carrier->sweep(ep, gone ? now + 1 : before);
-		if (may_forget && of_no_use(ep, now))
+		if (may_forget && is_idle(ep) && (gone || now - ep->called > UNUSED_US))
 			forget(ep);
 	}
+	/* a call has an endpoint: no endpoint, no call */
+	if (may_forget && shard_gone && atomic_load(&s->endpoints) == NULL)
+		shard_free(s);
 }
 
 /* A scrape that is under way reads the records: then nothing is forgotten this time. */
 bool shards_sweep(struct upstream *u, int64_t before)
 {
 	bool mine = pthread_mutex_trylock(&u->records) == 0;
-	struct shard *s = u->swept != NULL ? u->swept : atomic_load(&u->shards);
+	struct shard *s = u->swept != NULL ? u->swept : atomic_load(&u->shards), *next;
 
-	for (int i = 0; s != NULL && i < SWEEP_SHARDS; i++, s = atomic_load(&s->next))
+	for (int i = 0; s != NULL && i < SWEEP_SHARDS; i++, s = next) {
+		next = atomic_load(&s->next);
 		shard_sweep(s, before, mine);
+	}
 	u->swept = s;
 	if (mine)
 		pthread_mutex_unlock(&u->records);
@@ -225,19 +263,14 @@ void shard_free(struct shard *s)
 {
 	struct upstream *u = s->u;
 	struct shard **chain = &u->buckets[s->hash & (u->nbuckets - 1)];
-	_Atomic(struct shard *) *p = &u->shards;
 
 	for (struct endpoint *ep = atomic_load(&s->endpoints); ep != NULL; ep = atomic_load(&ep->next))
 		endpoint_close(ep);
 	while (*chain != s)
 		chain = &(*chain)->chain;
 	*chain = s->chain;
-	while (atomic_load(p) != s)
-		p = &atomic_load(p)->next;
-	atomic_store(p, atomic_load(&s->next));
+	unlink_shard(u, s);
 	u->nshards--;
-	if (u->swept == s)
-		u->swept = atomic_load(&s->next);
 	shard_release(s);
 }
 

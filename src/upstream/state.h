@@ -24,6 +24,7 @@ struct upstream {
 	struct loop *loop;
 	struct fleet *fleet;
 	bool own_fleet;
+	struct route_table *routes; /* a reference, or NULL */
 	struct resolver *resolver;
 	struct tls_client *tls; /* a reference, or NULL */
 	struct tls_buffers *tls_buffers;

@@ -72,6 +72,12 @@ void upstream_set_tls_take(struct upstream *u, struct tls_client *t)
 	u->tls = t;
 }
 
+void upstream_set_routes_take(struct upstream *u, struct route_table *t)
+{
+	route_table_unref(u->routes);
+	u->routes = t;
+}
+
 void upstream_free(struct upstream *u)
 {
 	if (u == NULL)
@@ -85,6 +91,7 @@ void upstream_free(struct upstream *u)
 	loop_timer_clear(u->loop, &u->sweep);
 	loop_hook_del(u->loop, &u->hook);
 	resolver_free(u->resolver);
+	route_table_unref(u->routes);
 	tls_client_unref(u->tls);
 	tls_buffers_free(u->tls_buffers);
 	shards_free(u);

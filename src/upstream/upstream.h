@@ -77,6 +77,9 @@ void upstream_configure(struct upstream *u, const struct upstream_config *c);
 /* TLS for the connections to nodes that begin from now on (takes the reference). Without one, none with TLS
  * can be made. */
 void upstream_set_tls_take(struct upstream *u, struct tls_client *t);
+/* The table in force (takes the reference): what is known of shards that it does not name is forgotten in
+ * time. Without one, nothing is. */
+void upstream_set_routes_take(struct upstream *u, struct route_table *t);
 /* Cancels all calls, closes all connections. */
 void upstream_free(struct upstream *u);
 

@@ -12,21 +12,9 @@
 #include <sys/socket.h>
 
 #include "upstream/breaker.h"
-#include "upstream/fleet.h"
 #include "upstream_fixture.h"
 
-#define OK_ANSWER "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-node: 1\r\n\r\nok"
-
 /* ---- nodes ------------------------------------------------------------------------------------- */
-
-static void serve_well(struct node *n, int fd, int nth)
-{
-	char in[4096];
-
-	(void)nth;
-	while (node_read_request(n, fd, in, sizeof in) > 0)
-		node_write(fd, OK_ANSWER);
-}
 
 static void serve_head_back(struct node *n, int fd, int nth)
 {
@@ -60,15 +48,6 @@ static void serve_then_die(struct node *n, int fd, int nth)
 			return;
 		node_write(fd, OK_ANSWER);
 	}
-}
-
-static void serve_silence(struct node *n, int fd, int nth)
-{
-	char in[4096];
-
-	(void)nth;
-	while (node_read_request(n, fd, in, sizeof in) > 0)
-		;
 }
 
 static void serve_half_answer(struct node *n, int fd, int nth)
@@ -285,6 +264,27 @@ static void resolves_names(void **state)
 	fx->ep[0].url = STR("http://no-such-host.invalid");
 	assert_int_equal(fixture_call(fx)->err, E_UPSTREAM_FAILED);
 	assert_false(fx->seen[0].reached);
+}
+
+static void fewer_connections_from_now_on(void **state)
+{
+	struct fixture *fx = *state;
+
+	fixture_start_a(fx, serve_well);
+	for (size_t i = 0; i < 8; i++)
+		fixture_send(fx, i);
+	fixture_wait_all(fx);
+	assert_true(fx->a.accepted > 2);
+	fx->config.max_connections = 2;
+	upstream_configure(fx->up, &fx->config);
+	fixture_wait_count(fx, &fx->a.closed, fx->a.accepted - 2);
+	assert_int_equal(fixture_metric(fx, "gateway_upstream_connections{kind=\"projection\","
+	    "shard=\"p1\"} "), 2);
+	for (size_t i = 0; i < 8; i++)
+		fixture_send(fx, i);
+	fixture_wait_all(fx);
+	assert_int_equal(fixture_metric(fx, "gateway_upstream_connections{kind=\"projection\","
+	    "shard=\"p1\"} "), 2);
 }
 
 /* ---- bodies ------------------------------------------------------------------------------------ */
@@ -521,234 +521,6 @@ static void deadline_ends_a_stalled_body(void **state)
 	assert_int_equal(fixture_call(fx)->err, E_UPSTREAM_TIMEOUT);
 }
 
-/* ---- the choice -------------------------------------------------------------------------------- */
-
-static void shares_by_weight(void **state)
-{
-	struct fixture *fx = *state;
-
-	fixture_start_a(fx, serve_well);
-	fixture_start_b(fx, serve_well);
-	fx->ep[0].weight = 3;
-	for (int i = 0; i < 40; i++)
-		fixture_call(fx);
-	assert_int_equal(fx->a.requests, 30);
-	assert_int_equal(fx->b.requests, 10);
-}
-
-static void avoids_the_busy(void **state)
-{
-	struct fixture *fx = *state;
-
-	fx->config.first_byte_timeout_us = PATIENCE;
-	fixture_start_a(fx, serve_silence);
-	fixture_start_b(fx, serve_well);
-	fixture_send(fx, 1); /* to a, where it stays */
-	fixture_wait(fx, fixture_send(fx, 2));
-	for (int i = 0; i < 20; i++)
-		assert_int_equal(fixture_call(fx)->status, 200);
-	fixture_wait_count(fx, &fx->a.requests, 1);
-	assert_int_equal(fx->a.requests, 1);
-}
-
-static void breaks_the_circuit(void **state)
-{
-	struct fixture *fx = *state;
-	const char *sample = "gateway_upstream_circuit_state{kind=\"projection\",shard=\"p1\","
-	    "endpoint=\"%s\"} ";
-	char name[256];
-	struct seen *s;
-	uint16_t port = node_dead_port();
-
-	fixture_add(fx, port, 1);
-	snprintf(name, sizeof name, sample, fx->urls[0]);
-	for (int i = 0; i < (BREAKER_CONSECUTIVE + 1) / 2; i++) /* each with a retry */
-		assert_int_equal(fixture_call(fx)->err, E_UPSTREAM_FAILED);
-	assert_int_equal(fixture_metric(fx, name), BREAKER_OPEN);
-	s = fixture_call(fx);
-	assert_int_equal(s->err, E_SHARD_UNAVAILABLE);
-	assert_int_equal(s->tries, 0);
-	/* another endpoint of the shard takes all while this one is out */
-	fixture_start_b(fx, serve_well);
-	for (int i = 0; i < 5; i++) {
-		assert_int_equal(fixture_call(fx)->status, 200);
-		assert_int_equal(fx->seen[0].tries, 1);
-	}
-}
-
-static void fail_once(struct node *n, int fd, int nth)
-{
-	char in[4096];
-
-	while (node_read_request(n, fd, in, sizeof in) > 0)
-		if (nth >= BREAKER_CONSECUTIVE)
-			node_write(fd, OK_ANSWER);
-		else
-			return;
-}
-
-static void heals_by_a_probe(void **state)
-{
-	struct fixture *fx = *state;
-	int64_t until = clock_mono() + PATIENCE;
-
-	fixture_start_a(fx, fail_once);
-	fx->q.idempotent = false; /* one try a call */
-	for (int i = 0; i < BREAKER_CONSECUTIVE; i++)
-		assert_int_equal(fixture_call(fx)->err, E_UPSTREAM_FAILED);
-	assert_int_equal(fixture_call(fx)->tries, 0);
-	do /* until the breaker lets a probe through */
-		fixture_turn(fx, 20 * CLOCK_MS);
-	while (fixture_call(fx)->err != OK && clock_mono() < until);
-	assert_int_equal(fx->seen[0].status, 200);
-	assert_int_equal(fixture_call(fx)->status, 200);
-}
-
-/* Callers whose time is up before the node's say nothing about it. */
-static void haste_opens_no_circuit(void **state)
-{
-	struct fixture *fx = *state;
-
-	fixture_start_a(fx, serve_silence);
-	for (int i = 0; i < 4 * BREAKER_CONSECUTIVE; i++) {
-		fx->q.deadline = clock_mono() + 5 * CLOCK_MS;
-		assert_int_equal(fixture_call(fx)->err, E_UPSTREAM_TIMEOUT);
-	}
-}
-
-/* But when it is silent to all of them for as long as it may be to one, it is given up. */
-static void silence_opens_the_circuit(void **state)
-{
-	struct fixture *fx = *state;
-	int64_t began = clock_mono();
-
-	fx->config.first_byte_timeout_us = 200 * CLOCK_MS;
-	fixture_start_a(fx, serve_silence);
-	do
-		fx->q.deadline = clock_mono() + 20 * CLOCK_MS;
-	while (fixture_call(fx)->err == E_UPSTREAM_TIMEOUT && clock_mono() < began + PATIENCE);
-	assert_int_equal(fx->seen[0].err, E_SHARD_UNAVAILABLE);
-	assert_true(clock_mono() - began >= 200 * CLOCK_MS);
-}
-
-/* ---- what workers share, and what goes ---------------------------------------------------------- */
-
-static void two_workers_share_a_circuit(void **state)
-{
-	struct fixture *fx = *state;
-	struct upstream *first;
-	struct fleet *fleet;
-
-	assert_int_equal(fleet_new(&fleet), OK);
-	fx->config.fleet = fleet;
-	fixture_add(fx, node_dead_port(), 1);
-	for (int i = 0; i < (BREAKER_CONSECUTIVE + 1) / 2; i++)
-		assert_int_equal(fixture_call(fx)->err, E_UPSTREAM_FAILED);
-	first = fx->up;
-	fx->up = NULL; /* the next call makes another, on the same fleet */
-	assert_int_equal(fixture_call(fx)->err, E_SHARD_UNAVAILABLE);
-	upstream_free(first);
-	upstream_free(fx->up);
-	fx->up = NULL;
-	fleet_free(fleet);
-}
-
-static void who_is_down_gets_no_calls(void **state)
-{
-	struct fixture *fx = *state;
-	struct fleet_node *a;
-	struct fleet *fleet;
-
-	assert_int_equal(fleet_new(&fleet), OK);
-	fx->config.fleet = fleet;
-	fixture_start_a(fx, serve_well);
-	fixture_start_b(fx, serve_well);
-	a = fleet_node_get(fleet, str_c(fx->urls[0]), false);
-	atomic_store(&a->health, HEALTH_DOWN);
-	for (int i = 0; i < 6; i++) {
-		assert_int_equal(fixture_call(fx)->status, 200);
-		assert_string_equal(fx->seen[0].endpoint, fx->urls[1]);
-	}
-	fx->shard.n = 1;
-	assert_int_equal(fixture_call(fx)->err, E_SHARD_UNAVAILABLE);
-	fx->q.admin = true; /* an operator reaches it all the same */
-	assert_int_equal(fixture_call(fx)->status, 200);
-	fx->q.admin = false;
-	atomic_store(&a->health, HEALTH_UP);
-	assert_int_equal(fixture_call(fx)->status, 200);
-	fleet_node_put(fleet, a);
-	upstream_free(fx->up);
-	fx->up = NULL;
-	fleet_free(fleet);
-}
-
-static bool has_sample(struct fixture *fx, const char *text)
-{
-	struct buf b;
-	bool has;
-
-	buf_init(&b, 1 << 20);
-	upstream_write_metrics(&fx->up, 1, &b);
-	has = strstr(buf_cstr(&b), text) != NULL;
-	buf_release(&b);
-	return has;
-}
-
-/* Its connections end, its series too, and what was counted for the shard stays. */
-static void who_is_gone_is_forgotten(void **state)
-{
-	struct fixture *fx = *state;
-	struct fleet_node *a;
-	struct fleet *fleet;
-	char sample[160];
-
-	assert_int_equal(fleet_new(&fleet), OK);
-	fx->config.fleet = fleet;
-	fixture_start_a(fx, serve_well);
-	assert_int_equal(fixture_call(fx)->status, 200);
-	snprintf(sample, sizeof sample, "gateway_upstream_circuit_state{kind=\"projection\",shard=\"p1\","
-	    "endpoint=\"%s\"} 0", fx->urls[0]);
-	assert_true(has_sample(fx, sample));
-	a = fleet_node_get(fleet, str_c(fx->urls[0]), false);
-	assert_int_equal(a->refs, 2);
-	atomic_store(&a->gone, true);
-	assert_false(has_sample(fx, sample));
-	upstream_configure(fx->up, &fx->config); /* sweeps */
-	fixture_wait_count(fx, &fx->a.closed, 1);
-	upstream_configure(fx->up, &fx->config);
-	fixture_turn(fx, 50 * CLOCK_MS);
-	assert_int_equal(a->refs, 1);
-	assert_int_equal(fixture_metric(fx,
-	    "gateway_upstream_requests_total{kind=\"projection\",shard=\"p1\",outcome=\"ok\"} "), 1);
-	assert_int_equal(fixture_call(fx)->status, 200); /* a table that is still in use names it */
-	assert_int_equal(a->refs, 2);
-	fleet_node_put(fleet, a);
-	upstream_free(fx->up);
-	fx->up = NULL;
-	fleet_free(fleet);
-}
-
-static void fewer_connections_from_now_on(void **state)
-{
-	struct fixture *fx = *state;
-
-	fixture_start_a(fx, serve_well);
-	for (size_t i = 0; i < 8; i++)
-		fixture_send(fx, i);
-	fixture_wait_all(fx);
-	assert_true(fx->a.accepted > 2);
-	fx->config.max_connections = 2;
-	upstream_configure(fx->up, &fx->config);
-	fixture_wait_count(fx, &fx->a.closed, fx->a.accepted - 2);
-	assert_int_equal(fixture_metric(fx, "gateway_upstream_connections{kind=\"projection\","
-	    "shard=\"p1\"} "), 2);
-	for (size_t i = 0; i < 8; i++)
-		fixture_send(fx, i);
-	fixture_wait_all(fx);
-	assert_int_equal(fixture_metric(fx, "gateway_upstream_connections{kind=\"projection\","
-	    "shard=\"p1\"} "), 2);
-}
-
 /* ---- cancelling -------------------------------------------------------------------------------- */
 
 static void cancelling_tells_the_node(void **state)
@@ -800,16 +572,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(keeps_connections), TEST(writes_the_head), TEST(a_get_has_no_length),
 		TEST(never_reuses_what_has_bytes_left), TEST(waits_for_room), TEST(idle_connections_end),
-		TEST(resolves_names), TEST(reads_pieces), TEST(reads_until_close), TEST(bounds_the_body),
-		TEST(reads_a_head_in_two_pieces),
-		TEST(writes_large_bodies), TEST(refuses_nonsense), TEST(retries_what_never_reached),
-		TEST(retries_stale_connections), TEST(never_retries_what_may_have_been_done),
-		TEST(retries_go_elsewhere), TEST(retries_have_a_budget), TEST(a_retry_dials), TEST(first_byte_in_time),
-		TEST(deadline_ends_a_stalled_body), TEST(shares_by_weight), TEST(avoids_the_busy),
-		TEST(breaks_the_circuit), TEST(heals_by_a_probe), TEST(cancelling_tells_the_node),
-		TEST(haste_opens_no_circuit), TEST(silence_opens_the_circuit), TEST(two_workers_share_a_circuit),
-		TEST(who_is_down_gets_no_calls), TEST(who_is_gone_is_forgotten),
-		TEST(fewer_connections_from_now_on), TEST(cancelling_in_a_callback), TEST(freeing_ends_all),
+		TEST(resolves_names), TEST(fewer_connections_from_now_on), TEST(reads_pieces),
+		TEST(reads_until_close), TEST(reads_a_head_in_two_pieces), TEST(bounds_the_body), TEST(writes_large_bodies),
+		TEST(refuses_nonsense), TEST(retries_what_never_reached), TEST(retries_stale_connections),
+		TEST(never_retries_what_may_have_been_done), TEST(retries_go_elsewhere),
+		TEST(retries_have_a_budget), TEST(a_retry_dials), TEST(first_byte_in_time),
+		TEST(deadline_ends_a_stalled_body), TEST(cancelling_tells_the_node),
+		TEST(cancelling_in_a_callback), TEST(freeing_ends_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

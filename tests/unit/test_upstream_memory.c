@@ -11,15 +11,6 @@
 #include "upstream/fleet.h"
 #include "upstream_fixture.h"
 
-static void serve_well(struct node *n, int fd, int nth)
-{
-	char in[4096];
-
-	(void)nth;
-	while (node_read_request(n, fd, in, sizeof in) > 0)
-		node_write(fd, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-node: 1\r\n\r\nok");
-}
-
 /* False: no allocation has failed. */
 static bool one_call(struct fixture *fx, long n)
 {

@@ -196,3 +196,33 @@ uint64_t fixture_metric(struct fixture *fx, const char *sample)
 	buf_release(&b);
 	return v;
 }
+
+bool fixture_has_sample(struct fixture *fx, const char *text)
+{
+	struct buf b;
+	bool has;
+
+	buf_init(&b, 1 << 20);
+	upstream_write_metrics(&fx->up, 1, &b);
+	has = strstr(buf_cstr(&b), text) != NULL;
+	buf_release(&b);
+	return has;
+}
+
+void serve_well(struct node *n, int fd, int nth)
+{
+	char in[4096];
+
+	(void)nth;
+	while (node_read_request(n, fd, in, sizeof in) > 0)
+		node_write(fd, OK_ANSWER);
+}
+
+void serve_silence(struct node *n, int fd, int nth)
+{
+	char in[4096];
+
+	(void)nth;
+	while (node_read_request(n, fd, in, sizeof in) > 0)
+		;
+}

@@ -66,6 +66,12 @@ struct seen *fixture_call(struct fixture *fx);
 /* The value of the sample that begins so, 0 when there is none. */
 uint64_t fixture_metric(struct fixture *fx, const char *sample);
 
+bool fixture_has_sample(struct fixture *fx, const char *text);
+
+/* Nodes: one that answers all with OK_ANSWER, one that takes all and answers nothing. */
+#define OK_ANSWER "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-node: 1\r\n\r\nok"
+node_serve serve_well, serve_silence;
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, upstream_set_up, upstream_tear_down)
 
 #endif
