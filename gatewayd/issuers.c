@@ -16,8 +16,6 @@ static enum err add_oidc(struct issuers *i, const struct config *config, struct 
 
 	if (config->oidc_google_client_id == NULL)
 		return OK;
-	if (s.issuer == NULL)
-		return fail_set(f, E_CONFIG, "oidc.google.issuer: must not be empty");
 	if (providers_add(i->providers, &s, &c.provider, f) != OK)
 		return fail_wrap(f, "oidc.google.issuer");
 	return oidc_new(&c, &i->oidc) == OK ? OK : fail_code(f, E_NOMEM);

@@ -27,8 +27,6 @@ enum err post_open(struct post *p, const struct config *config, struct fail *f)
 	};
 	enum err e = post_check(config, f);
 
-	if (e == OK && config->mail_url == NULL)
-		e = fail_set(f, E_CONFIG, "mail.url: must not be empty");
 	if (e == OK)
 		e = mail_templates_load(config->mail_templates, &p->templates, f);
 	if (e == OK)

@@ -71,6 +71,14 @@ static bool offset(struct str *s, int64_t *us)
 	return true;
 }
 
+static int days_of(int year, int month)
+{
+	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+	return days[month - 1] + (month == 2 && leap);
+}
+
 bool clock_parse_rfc3339(struct str s, int64_t *wall)
 {
 	struct tm tm = { 0 };
@@ -85,7 +93,7 @@ bool clock_parse_rfc3339(struct str s, int64_t *wall)
 		for (int d; s.n > 0 && digits(&s, 1, &d);)
 			frac += d * (unit /= 10);
 	if (!offset(&s, &off) || s.n != 0 || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 ||
-	    tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+	    tm.tm_mday > days_of(tm.tm_year, tm.tm_mon) || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
 		return false;
 	tm.tm_year -= 1900;
 	tm.tm_mon -= 1;

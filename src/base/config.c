@@ -432,6 +432,19 @@ static enum err derive(struct config *c)
 	return OK;
 }
 
+/* Keys whose default is derived: given, they need a value as well. */
+static enum err check_derived(const struct config *c, struct fail *f)
+{
+	static const enum config_id derived[] = { CONFIG_ID_auth_issuer, CONFIG_ID_mail_link_base,
+		CONFIG_ID_oidc_google_redirect_uri };
+
+	for (size_t i = 0; i < sizeof derived / sizeof *derived; i++)
+		if (*(char *const *)config_field((struct config *)c, derived[i]) == NULL)
+			return fail_set(f, E_CONFIG, "%s: must not be empty; leave the key out for its default",
+			    config_keys[derived[i]].name);
+	return OK;
+}
+
 static enum err pair(const char *a, bool has_a, const char *b, bool has_b, struct fail *f)
 {
 	if (has_a == has_b)
@@ -456,16 +469,17 @@ static enum err check_issuers(const struct config *c, struct fail *f)
 
 enum err config_resolve(struct config *c, struct fail *f)
 {
-	enum err e = OK;
+	enum err e;
 
-	if (c->store_url == NULL)
-		return fail_set(f, E_CONFIG, "store.url: must not be empty");
 	if (derive(c) != OK)
 		return fail_set(f, E_NOMEM, "no memory for the configuration");
+	e = check_derived(c, f);
+	if (e != OK)
+		return e;
 	if (str_starts(str_c(c->store_url), STR("rqlite:")) && c->auth_master_key.n == 0)
 		return fail_set(f, E_CONFIG, "auth.master_key: must be given with rqlite, the same on "
 		    "every replica: `head -c32 /dev/urandom | base64` makes one");
-	if (c->routing_source != NULL && str_starts(str_c(c->routing_source), STR("nats:")) &&
+	if (str_starts(str_c(c->routing_source), STR("nats:")) &&
 	    c->nats_url == NULL)
 		return fail_set(f, E_CONFIG, "routing.source: %s needs nats.url", c->routing_source);
 	if (c->tls_client_ca != NULL && c->tls_cert == NULL)

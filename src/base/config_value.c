@@ -194,10 +194,15 @@ static enum err check_text(const struct config_key *k, struct str text, struct f
 	return refuse(k, f);
 }
 
+/* Empty: none; but a key that has a default has always a value. */
 static enum err set_text(const struct config_key *k, char **at, struct str text, struct fail *f)
 {
-	enum err e = text.n > 0 ? check_text(k, text, f) : OK;
+	enum err e = OK;
 
+	if (text.n > 0)
+		e = check_text(k, text, f);
+	else if (k->def != NULL)
+		e = fail_set(f, E_CONFIG, "must not be empty; leave the key out for %s", k->def);
 	return e == OK ? config_text_set(at, text) : e;
 }
 

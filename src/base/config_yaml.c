@@ -147,9 +147,10 @@ static enum err read_issuer_field(struct reader *r, struct config_issuer *i, str
 	const struct {
 		const char *name;
 		char **at;
+		bool required; /* told in finish_issuer */
 	} fields[] = {
-		{ "issuer", &i->issuer }, { "audience", &i->audience }, { "jwks", &i->jwks },
-		{ "subject_claim", &i->subject_claim }, { "scope_claim", &i->scope_claim },
+		{ "issuer", &i->issuer, true }, { "audience", &i->audience, true }, { "jwks", &i->jwks, false },
+		{ "subject_claim", &i->subject_claim, false }, { "scope_claim", &i->scope_claim, false },
 	};
 
 	if (str_eqc(name, "algs"))
@@ -157,6 +158,10 @@ static enum err read_issuer_field(struct reader *r, struct config_issuer *i, str
 	for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) {
 		if (!str_eqc(name, fields[k].name))
 			continue;
+		if (r->event.type == YAML_SCALAR_EVENT && scalar(r).n == 0 && !fields[k].required) {
+			r->sink->fault(r->sink->ctx, line, "issuers: %s must not be empty", fields[k].name);
+			return OK;
+		}
 		if (r->event.type == YAML_SCALAR_EVENT && *fields[k].at == NULL)
 			return config_text_set(fields[k].at, scalar(r));
 		r->sink->fault(r->sink->ctx, line, "issuers: %s must be one text, given once",

@@ -386,6 +386,37 @@ static void test_no_memory(void **state)
 	}
 }
 
+/* ---- nothing between the quotes ---- */
+
+static bool is_text(enum config_kind k)
+{
+	return k == CONFIG_STRING || k == CONFIG_PATH || k == CONFIG_URL;
+}
+
+/* What always has a value says so; everything else is then not there, and start-up sees it as that. */
+static void test_empty_values(void **state)
+{
+	(void)state;
+	for (int i = 0; i < CONFIG__COUNT; i++) {
+		const struct config_key *k = &config_keys[i];
+		char arg[128];
+
+		if (!is_text(k->kind))
+			continue;
+		snprintf(arg, sizeof arg, "%s=", k->name);
+		if (k->def != NULL)
+			refuse(NULL, NULL, arg, "must not be empty");
+		else
+			config_free(accept(NULL, NULL, arg));
+	}
+	check_resolve("auth.issuer: ''\n", "auth.issuer: must not be empty");
+	check_resolve("mail.link_base: ''\n", "mail.link_base: must not be empty");
+	check_resolve("oidc.google.redirect_uri: ''\n", "oidc.google.redirect_uri: must not be empty");
+	refuse("issuers: [{issuer: a, audience: b, scope_claim: ''}]\n", NULL, NULL,
+	    "scope_claim must not be empty");
+	refuse("issuers: [{issuer: a, audience: b, jwks: }]\n", NULL, NULL, "jwks must not be empty");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_refused_arguments),
 		cmocka_unit_test(test_all_faults_named),
 		cmocka_unit_test(test_resolve_refuses),
+		cmocka_unit_test(test_empty_values),
 		cmocka_unit_test(test_keep_fixed),
 		cmocka_unit_test(test_no_memory),
 	};

@@ -62,6 +62,10 @@ static void times(void **state)
 	assert_true(clock_parse_rfc3339(STR("2026-11-22T02:12:40+02:00"), &w));
 	assert_true(w == INT64_C(1795306360000000));
 	assert_false(clock_parse_rfc3339(STR("2026-13-22T00:12:40Z"), &w));
+	assert_false(clock_parse_rfc3339(STR("2026-02-29T00:12:40Z"), &w));
+	assert_false(clock_parse_rfc3339(STR("2100-02-29T00:12:40Z"), &w));
+	assert_true(clock_parse_rfc3339(STR("2028-02-29T00:12:40Z"), &w));
+	assert_false(clock_parse_rfc3339(STR("2026-11-31T00:12:40Z"), &w));
 	assert_false(clock_parse_rfc3339(STR("2026-11-22T00:12:40"), &w));
 	assert_false(clock_parse_rfc3339(STR("2026-11-22T00:12:40Zx"), &w));
 	assert_false(clock_parse_rfc3339(STR(""), &w));
