@@ -20,7 +20,7 @@ const struct arg *command_arg(const struct command *cmd, size_t i)
 		const struct arg *arg;
 	} by_flag[] = {
 		{ CMD_CHANGES | CMD_DESTROYS, &arg_dry_run },
-		{ CMD_DESTROYS, &arg_yes },
+		{ CMD_CHANGES | CMD_DESTROYS, &arg_yes },
 		{ CMD_LIST, &arg_limit },
 		{ CMD_IF_MATCH, &arg_if_match },
 	};

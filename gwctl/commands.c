@@ -42,7 +42,7 @@ const struct arg global_args[] = {
 };
 
 const struct arg arg_yes = { .name = "--yes", .letter = 'y', .type = ARG_FLAG,
-	.help = "don't ask; needed where there is no terminal" };
+	.help = "don't ask; needed to remove or end something without a terminal" };
 const struct arg arg_dry_run = { .name = "--dry-run", .type = ARG_FLAG,
 	.help = "print what would be done, and do nothing" };
 const struct arg arg_limit = { .name = "--limit", .value = "N", .type = ARG_INT,

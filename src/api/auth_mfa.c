@@ -279,7 +279,7 @@ enum err op_mfa_verify(struct ctl *c, struct request *r, struct fail *f)
 	enum err e = body_read(r, body_mfa_verify, &b, sizeof b, f);
 
 	if (e == OK && b.code.set == b.recovery_code.set)
-		e = body_invalid(f, "code", "give either it or recovery_code");
+		e = body_invalid(f, "code", "or recovery_code must be given, and not both");
 	if (e != OK)
 		return e;
 	e = mfa_challenge_find(c->store, b.mfa_token.v, clock_wall(), &r->arena, &ch, f);

@@ -155,17 +155,17 @@ static enum err reply(struct ctl *c, struct request *r, const struct credential_
 		.idle_expires_at = proof->expires_at != 0 ? proof->expires_at : INT64_MAX };
 	struct buf access;
 	struct jsonw w;
-	int64_t exp;
+	int64_t expires_in;
 	enum err e;
 
 	buf_init(&access, 8192);
-	e = token_issue(c, &s, now, &exp, &access, f);
+	e = token_issue(c, &s, now, &expires_in, &access, f);
 	if (e == OK) {
 		w = request_json(r, 200);
 		jsonw_obj(&w);
 		jsonw_kstr(&w, "access_token", buf_str(&access));
 		jsonw_kz(&w, "token_type", "Bearer");
-		jsonw_kint(&w, "expires_in", (exp - now + CLOCK_SEC / 2) / CLOCK_SEC);
+		jsonw_kint(&w, "expires_in", expires_in);
 		jsonw_obj_end(&w);
 		e = reply_header(r, STR("pragma"), STR("no-cache")); /* RFC 6749, 5.1 */
 	}

@@ -16,9 +16,9 @@ struct request;
 struct session_limits session_limits_of(const struct config *c);
 
 /* Appends an access token that names s->id as its session: of a sign-in, or the credential that a service
- * account gave for it. It never outlives s->idle_expires_at; *exp is when it ends. E_NOT_READY when no key
- * signs. */
-enum err token_issue(struct ctl *c, const struct session *s, int64_t now, int64_t *exp,
+ * account gave for it. It never outlives s->idle_expires_at; *expires_in is what clients are told (RFC 6749,
+ * 5.1), in seconds. E_NOT_READY when no key signs. */
+enum err token_issue(struct ctl *c, const struct session *s, int64_t now, int64_t *expires_in,
     struct buf *out, struct fail *f);
 /* Issues an access token for the session and writes the whole set as the reply. s->email must be set.
  * The access token never outlives the session. E_NOT_READY when no key signs. */

@@ -156,6 +156,8 @@ def test_users(g):
     g.ctl("user", "password", u["email"], "--password-file", "-", stdin="a third horse of battery\n")
     g.signin(u["email"], "a third horse of battery")
     assert len(g.ctl("user", "sessions", u["email"]).json()["items"]) == 1
+    g.ctl("user", "disable", u["email"], "--yes")  # nothing is asked, but scripts may say so everywhere
+    g.ctl("user", "enable", u["email"], "--yes")
     g.ctl("user", "signout", u["email"], "--yes")
     assert g.ctl("user", "sessions", u["email"]).json()["items"] == []
     g.ctl("user", "delete", u["email"], "--yes")
