@@ -7,15 +7,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "lossy_proxy.h"
 #include "rqlited.h"
 #include "store_fixture.h"
 
@@ -310,114 +308,13 @@ static void mutual_tls_is_spoken(void **state)
 
 /* ---- a proxy that loses answers ------------------------------------------------------------- */
 
-/* Each connection carries one request to the leader, then ends. `eat`: how many answers to keep;
- * `hold`: the first request is kept until `release`. */
-struct proxy {
-	int listener, port, upstream;
-	pthread_t thread;
-	atomic_int eat, hold, eaten, held;
-	atomic_bool release, stop;
-	pthread_t each[4096];
-	int n;
-};
-
-static struct proxy proxy;
-
-static int connect_to(int port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		.sin_port = htons((uint16_t)port) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (connect(fd, (struct sockaddr *)&a, sizeof a) != 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/* Whether the bytes end a request or an answer with Content-Length. */
-static bool is_whole(const char *p, size_t n)
-{
-	const char *end = memmem(p, n, "\r\n\r\n", 4), *cl;
-
-	if (end == NULL)
-		return false;
-	cl = memmem(p, n, "Content-Length: ", 16);
-	return cl != NULL && n >= (size_t)(end - p) + 4 + (size_t)atol(cl + 16);
-}
-
-static size_t read_whole(int fd, char *p, size_t cap)
-{
-	size_t n = 0;
-	ssize_t got;
-
-	while (n < cap && !is_whole(p, n) && (got = read(fd, p + n, cap - n)) > 0)
-		n += (size_t)got;
-	return n;
-}
-
-static void pass_one(int client)
-{
-	static _Thread_local char buf[1 << 16];
-	size_t n = read_whole(client, buf, sizeof buf);
-	int up;
-
-	if (n > 0 && proxy.hold > 0 && proxy.hold-- > 0) {
-		proxy.held++;
-		while (!proxy.release)
-			poll_again();
-	}
-	up = n > 0 ? connect_to(proxy.upstream) : -1;
-	if (up < 0)
-		return;
-	if (write(up, buf, n) == (ssize_t)n) {
-		n = read_whole(up, buf, sizeof buf);
-		if (proxy.eat > 0 && proxy.eat-- > 0)
-			proxy.eaten++;
-		else if (write(client, buf, n) < 0)
-			n = 0;
-	}
-	close(up);
-}
-
-static void *serve_one(void *arg)
-{
-	int client = (int)(intptr_t)arg;
-
-	pass_one(client);
-	close(client);
-	return NULL;
-}
-
-static void *serve(void *arg)
-{
-	struct pollfd p = { .fd = proxy.listener, .events = POLLIN };
-
-	(void)arg;
-	while (!proxy.stop) {
-		if (poll(&p, 1, 10) != 1)
-			continue;
-		assert_true(proxy.n < 4096);
-		pthread_create(&proxy.each[proxy.n++], NULL, serve_one,
-		    (void *)(intptr_t)accept(proxy.listener, NULL, NULL));
-	}
-	return NULL;
-}
+static struct lossy_proxy proxy;
 
 static struct store *proxy_start(int64_t timeout_us)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof a;
 	char url[64];
 
-	proxy = (struct proxy){ .upstream = cluster.node[rqlited_leader(&cluster)].http };
-	proxy.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(proxy.listener, (struct sockaddr *)&a, sizeof a), 0);
-	assert_int_equal(listen(proxy.listener, 16), 0);
-	getsockname(proxy.listener, (struct sockaddr *)&a, &len);
-	proxy.port = ntohs(a.sin_port);
-	pthread_create(&proxy.thread, NULL, serve, NULL);
+	lossy_proxy_start(&proxy, cluster.node[rqlited_leader(&cluster)].http);
 	snprintf(url, sizeof url, "rqlite:http://127.0.0.1:%d", proxy.port);
 	return open_url(url, timeout_us);
 }
@@ -425,11 +322,7 @@ static struct store *proxy_start(int64_t timeout_us)
 static void proxy_stop(struct store *s)
 {
 	store_close(s);
-	proxy.stop = proxy.release = true;
-	pthread_join(proxy.thread, NULL);
-	for (int i = 0; i < proxy.n; i++)
-		pthread_join(proxy.each[i], NULL);
-	close(proxy.listener);
+	lossy_proxy_stop(&proxy);
 }
 
 static void a_lost_answer_is_asked_for_again(void **state)
@@ -500,8 +393,15 @@ static void the_same_op_id_is_done_once(void **state)
 static struct store *through_proxy;
 static atomic_int turn, wrong;
 
-/* Every fourth batch fails its guard; each of the others counts its writer's row up once. */
-static void *write_through_proxy(void *arg)
+/* Loses an answer for every third write; every fourth is to be refused. */
+static void write_through_proxy(int i, const struct store_stmt *st, size_t n)
+{
+	proxy.eat += i % 3 == 0;
+	wrong += fixture_write(through_proxy, st, n, NULL) != (i % 4 == 3 ? E_NOT_FOUND : OK);
+}
+
+/* Each batch that is not refused counts its writer's row up once. */
+static void *write_batches(void *arg)
 {
 	int me = turn++;
 
@@ -513,38 +413,13 @@ static void *write_through_proxy(void *arg)
 			    SV_INT(i % 4 == 3 ? -1 : me)),
 		};
 
-		proxy.eat += i % 3 == 0;
-		wrong += fixture_write(through_proxy, st, 2, NULL) != (i % 4 == 3 ? E_NOT_FOUND : OK);
+		write_through_proxy(i, st, 2);
 	}
 	return NULL;
 }
 
-static void groups_survive_lost_answers(void **state)
-{
-	struct store_stats stats;
-	pthread_t t[WRITERS];
-
-	(void)state;
-	through_proxy = proxy_start(0);
-	turn = wrong = 0;
-	for (int i = 0; i < WRITERS; i++)
-		fixture_exec(store, S("INSERT INTO t (id, n) VALUES (?, 0)", SV_INT(i)));
-	for (int i = 0; i < WRITERS; i++)
-		pthread_create(&t[i], NULL, write_through_proxy, NULL);
-	for (int i = 0; i < WRITERS; i++)
-		pthread_join(t[i], NULL);
-	assert_int_equal(wrong, 0);
-	assert_int_equal(fixture_int(store, S("SELECT count(*) FROM t WHERE n = 9")), WRITERS);
-	store_stats(through_proxy, &stats);
-	assert_true(proxy.eaten > WRITERS);
-	assert_true(stats.commits < stats.batch_size_sum);
-	print_message("%d batches in %d entries, %d answers lost\n", (int)stats.batch_size_sum,
-	    (int)stats.commits, proxy.eaten);
-	proxy_stop(through_proxy);
-}
-
-/* Singles: the op_id tells what a lost answer would have. */
-static void *write_singles_through_proxy(void *arg)
+/* The same in one statement: the op_id tells what a lost answer would have. */
+static void *write_singles(void *arg)
 {
 	int me = turn++;
 
@@ -553,29 +428,47 @@ static void *write_singles_through_proxy(void *arg)
 		struct store_stmt st = STMT1(E_NOT_FOUND, "UPDATE t SET n = n + 1 WHERE id = ?",
 		    SV_INT(i % 4 == 3 ? -1 : me));
 
-		proxy.eat += i % 3 == 0;
-		wrong += fixture_write(through_proxy, &st, 1, NULL) != (i % 4 == 3 ? E_NOT_FOUND : OK);
+		write_through_proxy(i, &st, 1);
 	}
 	return NULL;
 }
 
-static void singles_survive_lost_answers(void **state)
+static void all_survive_lost_answers(void *(*write)(void *), struct store_stats *stats)
 {
 	pthread_t t[WRITERS];
 
-	(void)state;
 	through_proxy = proxy_start(0);
 	turn = wrong = 0;
 	for (int i = 0; i < WRITERS; i++)
 		fixture_exec(store, S("INSERT INTO t (id, n) VALUES (?, 0)", SV_INT(i)));
 	for (int i = 0; i < WRITERS; i++)
-		pthread_create(&t[i], NULL, write_singles_through_proxy, NULL);
+		pthread_create(&t[i], NULL, write, NULL);
 	for (int i = 0; i < WRITERS; i++)
 		pthread_join(t[i], NULL);
 	assert_int_equal(wrong, 0);
 	assert_int_equal(fixture_int(store, S("SELECT count(*) FROM t WHERE n = 9")), WRITERS);
 	assert_true(proxy.eaten > WRITERS);
+	store_stats(through_proxy, stats);
 	proxy_stop(through_proxy);
+}
+
+static void groups_survive_lost_answers(void **state)
+{
+	struct store_stats stats;
+
+	(void)state;
+	all_survive_lost_answers(write_batches, &stats);
+	assert_true(stats.commits < stats.batch_size_sum);
+	print_message("%d batches in %d entries, %d answers lost\n", (int)stats.batch_size_sum,
+	    (int)stats.commits, proxy.eaten);
+}
+
+static void singles_survive_lost_answers(void **state)
+{
+	struct store_stats stats;
+
+	(void)state;
+	all_survive_lost_answers(write_singles, &stats);
 }
 
 static void all_answers_lost_is_unknown(void **state)
