@@ -19,7 +19,7 @@ enum err op_jwks(struct ctl *c, struct request *r, struct fail *f)
 	(void)request_json(r, 200);
 	keyring_write_jwks(keys, clock_wall(), &r->reply.buf);
 	keyring_unref(keys);
-	return reply_header(r, STR("cache-control"), STR("public, max-age=60"));
+	return OK;
 }
 
 /* x-tenant-id, when one was given: STR_NONE otherwise. */

@@ -68,7 +68,7 @@ struct op {
 	int status;                 /* of success, for control handlers and OpenAPI */
 	bool mutates;               /* leaves an audit record */
 	bool hashes;                /* a password, always: refused on the worker while no hash is to be had */
-	bool no_store;              /* answer carries tokens or secrets: cache-control: no-store */
+	const char *cache;          /* LANE_CONTROL: cache-control of a success; NULL: no-store, as of any failure */
 	const char *const *query;   /* query parameters that are known, NULL-terminated; NULL: none */
 	/* LANE_DATA: on the worker; returns what reply, fail or suspend gave it */
 	struct step (*run)(struct api *api, struct request *r);

@@ -158,12 +158,23 @@ static struct str trace_echo(struct request *r)
 	return str_n(p, TRACE_LEN);
 }
 
+/* What the control lane says is about its caller, or true only now, so nobody keeps it unless the table says
+ * so. What comes from a node is the node's. */
+static struct str cache_control(const struct request *r)
+{
+	if (r->op == NULL || r->op->lane != LANE_CONTROL)
+		return STR_NONE;
+	return r->op->cache != NULL && r->reply.err == OK ? str_c(r->op->cache) : STR("no-store");
+}
+
 static void standard_headers(struct request *r)
 {
+	struct str cache = cache_control(r);
+
 	(void)reply_header(r, STR("x-correlation-id"), r->correlation_id);
 	(void)reply_header(r, STR("traceparent"), trace_echo(r));
-	if (r->op != NULL && r->op->no_store)
-		(void)reply_header(r, STR("cache-control"), STR("no-store"));
+	if (cache.p != NULL)
+		(void)reply_header(r, STR("cache-control"), cache);
 }
 
 STEP request_reply(struct request *r)

@@ -434,6 +434,21 @@ def test_replies_are_as_openapi_says(two):
         agree(two.ok("GET", path), schemas[name])
 
 
+def test_nobody_keeps_what_is_said_to_one(two):
+    """Neither answers nor refusals are for a cache; only the keys that tokens are verified with are."""
+    paths = [p for p, methods in two.ok("GET", "/admin/openapi.json")["paths"].items()
+             if "get" in methods and "{" not in p and p.startswith(("/v1/", "/admin/")) and "/runner/" not in p]
+    assert {"/v1/me", "/v1/auth/sessions", "/admin/users", "/admin/audit", "/admin/openapi.json"} <= set(paths)
+    for path in paths:
+        for token in (two.root, two.acme, None):
+            r = two.gw.call("GET", path, listener="admin", token=token)
+            assert r.raw.headers.getlist("cache-control") == ["no-store"], (path, r.status_code)
+    assert two.call("HEAD", "/admin/users").headers["cache-control"] == "no-store"
+    made = two.call("POST", "/admin/tenants", body={"id": "new", "name": "new"})
+    assert (made.status_code, made.headers["cache-control"]) == (201, "no-store")
+    assert two.gw.call("GET", "/.well-known/jwks.json").headers["cache-control"] == "public, max-age=60"
+
+
 # ---- routing ------------------------------------------------------------------------------------
 
 DOC = {"revision": 1, "projection_placement": {"acme": "p1"}, "projection_shards": {"p1": ["http://127.0.0.1:1"]}}

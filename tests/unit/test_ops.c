@@ -70,6 +70,9 @@ static void nothing_is_unguarded(void **state)
 		}
 		if (op->mutates)
 			assert_int_not_equal(op->method, M_GET);
+		/* only what everybody may read may be kept by anybody */
+		if (op->cache != NULL)
+			assert_true(op->lane == LANE_CONTROL && op->who == WHO_ALL && op->method == M_GET);
 	}
 }
 
