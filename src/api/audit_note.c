@@ -123,7 +123,8 @@ enum err audit_watch(struct request *r, struct fail *f)
 		return OK;
 	if (throttle_refused_look(c->throttle, &r->auth.principal->id, loop_now(r->loop), f) != OK)
 		return E_RATE_LIMITED;
-	return request_on_finish(r, at_end, r);
+	request_on_finish_in(r, &r->audit_end, at_end, r);
+	return OK;
 }
 
 void audit_event(struct audit *a, struct request *r, const struct id *user, struct str email,

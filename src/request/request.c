@@ -263,6 +263,12 @@ void trace_write(const struct trace *t, char out[TRACE_LEN + 1])
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
+void request_on_finish_in(struct request *r, struct request_cleanup *c, void (*cb)(void *), void *arg)
+{
+	*c = (struct request_cleanup){ r->cleanups, cb, arg };
+	r->cleanups = c;
+}
+
 enum err request_on_finish(struct request *r, void (*cb)(void *), void *arg)
 {
 	struct request_cleanup *c = arena_alloc(&r->arena, sizeof *c);
@@ -271,8 +277,7 @@ enum err request_on_finish(struct request *r, void (*cb)(void *), void *arg)
 		cb(arg);
 		return E_NOMEM;
 	}
-	*c = (struct request_cleanup){ r->cleanups, cb, arg };
-	r->cleanups = c;
+	request_on_finish_in(r, c, cb, arg);
 	return OK;
 }
 

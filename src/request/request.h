@@ -150,6 +150,7 @@ struct request {
 	const struct request_stream *stream; /* NULL: one message each way */
 	const struct idempotency *idempotency; /* api/idempotency.h; NULL: no key was given */
 	struct str audit_before, audit_after; /* api/audit_note.h; after: instead of the answer */
+	struct request_cleanup audit_end;
 	bool audited; /* its record is in the store */
 
 	/* ---- for the access log ---- */
@@ -193,8 +194,11 @@ void request_trace_start(struct request *r);
 /* The source address as text (without port), in the arena. */
 struct str request_source(struct request *r);
 
-/* Runs cb(arg) when the request ends, newest first. E_NOMEM (cb is then run at once). */
+/* Runs cb(arg) when the request ends, newest first. E_NOMEM (cb is then run at once: for what is to be
+ * released in any case). */
 enum err request_on_finish(struct request *r, void (*cb)(void *), void *arg);
+/* The same in memory that lives as long as the request, so it can't fail. */
+void request_on_finish_in(struct request *r, struct request_cleanup *c, void (*cb)(void *), void *arg);
 
 /* ---- answering ------------------------------------------------------------------------------ */
 
