@@ -2,12 +2,13 @@
 
 #include "iam/tenant.h"
 #include "iam/write.h"
+#include "store/list.h"
 
 #define COLUMNS "id, principal, tenant, role, created_by, created_at"
 
-static void from_row(const struct store_rows *r, size_t i, struct assignment *as)
+static void from_row(const struct store_rows *r, size_t i, void *item)
 {
-	*as = (struct assignment){
+	*(struct assignment *)item = (struct assignment){
 		.id = store_id(r, i, 0),
 		.principal = store_id(r, i, 1),
 		.tenant = store_str(r, i, 2),
@@ -22,15 +23,8 @@ enum err assignment_by_id(struct store *s, struct id id, struct arena *a, struct
     struct fail *f)
 {
 	struct store_stmt q = STMT("SELECT " COLUMNS " FROM assignment WHERE id = ?", SV_ID(&id));
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_LINEAR, &q, 1, a, &rows, f);
 
-	if (e != OK)
-		return e;
-	if (rows.nrows == 0)
-		return fail_set(f, E_NOT_FOUND, "there is no such assignment");
-	from_row(&rows, 0, out);
-	return OK;
+	return store_one(s, STORE_LINEAR, &q, a, from_row, "there is no such assignment", out, f);
 }
 
 void assignment_insert(struct write *w, const struct assignment *as, bool built_in)
@@ -116,18 +110,8 @@ enum err assignment_list(struct store *s, const struct assignment_filter *q, str
 	const struct store_stmt *stmt = q->by_principal ? &by_principal :
 	    q->tenant.p != NULL && q->role.p != NULL ? &by_both : q->tenant.p != NULL ? &by_tenant :
 	    q->role.p != NULL ? &by_role : &all;
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_FRESH, stmt, 1, a, &rows, f);
 
-	if (e != OK)
-		return e;
-	*out = arena_alloc(a, (rows.nrows + 1) * sizeof **out);
-	if (*out == NULL)
-		return fail_code(f, E_NOMEM);
-	for (size_t i = 0; i < rows.nrows; i++)
-		from_row(&rows, i, &(*out)[i]);
-	*n = rows.nrows;
-	return OK;
+	return STORE_LIST(s, STORE_FRESH, stmt, a, from_row, out, n, f);
 }
 
 enum err assignment_tenants(struct store *s, struct id principal, size_t max, struct arena *a,

@@ -8,6 +8,7 @@
 #include "base/rnd.h"
 #include "base/thread.h"
 #include "iam/write.h"
+#include "store/list.h"
 
 #define TRIES 64
 #define BATCH 32                      /* records of one batch of the thread */
@@ -370,8 +371,10 @@ void audit_free(struct audit *a)
 	"seq, at, replica, actor, actor_kind, actor_name, method, action, target, tenant, before," \
 	" after, outcome, request_id, trace_id, source, prev_hash, hash"
 
-static void from_row(const struct store_rows *rows, size_t i, struct audit_row *out)
+static void from_row(const struct store_rows *rows, size_t i, void *item)
 {
+	struct audit_row *out = item;
+
 	*out = (struct audit_row){ .r = {
 		.seq = store_int(rows, i, 0), .at = store_int(rows, i, 1),
 		.replica = store_id(rows, i, 2),
@@ -410,16 +413,6 @@ enum err audit_list(struct store *s, const struct audit_filter *q, struct arena 
 	    " ORDER BY seq DESC LIMIT ?", before, from, to, limit);
 	const struct store_stmt *stmt = q->by_actor ? &by_actor : q->tenant.p != NULL ? &by_tenant :
 	    q->action.p != NULL ? &by_action : &all;
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_FRESH, stmt, 1, a, &rows, f);
 
-	if (e != OK)
-		return e;
-	*out = arena_alloc(a, (rows.nrows + 1) * sizeof **out);
-	if (*out == NULL)
-		return fail_code(f, E_NOMEM);
-	for (size_t i = 0; i < rows.nrows; i++)
-		from_row(&rows, i, &(*out)[i]);
-	*n = rows.nrows;
-	return OK;
+	return STORE_LIST(s, STORE_FRESH, stmt, a, from_row, out, n, f);
 }

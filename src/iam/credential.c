@@ -1,6 +1,7 @@
 #include "iam/credential.h"
 
 #include "iam/write.h"
+#include "store/list.h"
 
 static const char *const kinds[] = {
 	[CREDENTIAL_SECRET] = "secret",
@@ -67,30 +68,26 @@ static enum credential_kind kind_of(struct str s)
 	return CREDENTIAL_CERTIFICATE;
 }
 
+static void from_row(const struct store_rows *r, size_t i, void *item)
+{
+	*(struct credential *)item = (struct credential){
+		.id = store_id(r, i, 0),
+		.service_account = store_id(r, i, 1),
+		.kind = kind_of(store_str(r, i, 2)),
+		.issuer = store_str(r, i, 3),
+		.subject = store_str(r, i, 4),
+		.expires_at = store_int(r, i, 5),
+		.last_used_at = store_int(r, i, 6),
+		.created_at = store_int(r, i, 7),
+	};
+}
+
 enum err credential_list(struct store *s, struct id service_account, struct arena *a,
     struct credential **out, size_t *n, struct fail *f)
 {
-	struct store_stmt q = STMT("SELECT id, kind, issuer, subject, expires_at, last_used_at, created_at"
-	    " FROM credential WHERE service_account = ? ORDER BY id", SV_ID(&service_account));
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_FRESH, &q, 1, a, &rows, f);
+	struct store_stmt q = STMT("SELECT id, service_account, kind, issuer, subject, expires_at,"
+	    " last_used_at, created_at FROM credential WHERE service_account = ? ORDER BY id",
+	    SV_ID(&service_account));
 
-	if (e != OK)
-		return e;
-	*out = arena_alloc(a, (rows.nrows + 1) * sizeof **out);
-	if (*out == NULL)
-		return fail_code(f, E_NOMEM);
-	for (size_t i = 0; i < rows.nrows; i++)
-		(*out)[i] = (struct credential){
-			.id = store_id(&rows, i, 0),
-			.service_account = service_account,
-			.kind = kind_of(store_str(&rows, i, 1)),
-			.issuer = store_str(&rows, i, 2),
-			.subject = store_str(&rows, i, 3),
-			.expires_at = store_int(&rows, i, 4),
-			.last_used_at = store_int(&rows, i, 5),
-			.created_at = store_int(&rows, i, 6),
-		};
-	*n = rows.nrows;
-	return OK;
+	return STORE_LIST(s, STORE_FRESH, &q, a, from_row, out, n, f);
 }

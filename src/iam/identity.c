@@ -6,6 +6,7 @@
 #include "iam/mfa.h"
 #include "iam/session.h"
 #include "iam/write.h"
+#include "store/list.h"
 
 #define COLUMNS "i.id, i.principal, i.issuer, i.subject, i.email, i.last_used_at, i.created_at"
 #define STATE "oidc_state"
@@ -21,9 +22,9 @@ static struct str hash_str(const unsigned char hash[TOKEN_HASH])
 
 /* ---- identities ------------------------------------------------------------------------------ */
 
-static void from_row(const struct store_rows *r, size_t n, struct user_identity *i)
+static void from_row(const struct store_rows *r, size_t n, void *item)
 {
-	*i = (struct user_identity){
+	*(struct user_identity *)item = (struct user_identity){
 		.id = store_id(r, n, 0),
 		.user = store_id(r, n, 1),
 		.issuer = store_str(r, n, 2),
@@ -37,15 +38,7 @@ static void from_row(const struct store_rows *r, size_t n, struct user_identity 
 static enum err read_one(struct store *s, const struct store_stmt *q, struct arena *a,
     struct user_identity *out, struct fail *f)
 {
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_LINEAR, q, 1, a, &rows, f);
-
-	if (e != OK)
-		return e;
-	if (rows.nrows == 0)
-		return fail_set(f, E_NOT_FOUND, "there is no such identity");
-	from_row(&rows, 0, out);
-	return OK;
+	return store_one(s, STORE_LINEAR, q, a, from_row, "there is no such identity", out, f);
 }
 
 enum err identity_find(struct store *s, struct str issuer, struct str subject, struct arena *a,
@@ -73,18 +66,8 @@ enum err identity_list(struct store *s, struct id user, const struct id *after, 
 	struct store_stmt q = STMT("SELECT " COLUMNS " FROM identity i"
 	    " WHERE i.principal = ? AND i.id > ? ORDER BY i.id LIMIT ?",
 	    SV_ID(&user), SV_ID(after != NULL ? after : &zero), SV_INT(limit));
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_FRESH, &q, 1, a, &rows, f);
 
-	if (e != OK)
-		return e;
-	*out = arena_alloc(a, (rows.nrows + 1) * sizeof **out);
-	if (*out == NULL)
-		return fail_code(f, E_NOMEM);
-	for (size_t i = 0; i < rows.nrows; i++)
-		from_row(&rows, i, &(*out)[i]);
-	*n = rows.nrows;
-	return OK;
+	return STORE_LIST(s, STORE_FRESH, &q, a, from_row, out, n, f);
 }
 
 void identity_insert(struct write *w, const struct user_identity *i, struct str verified_fold)

@@ -3,12 +3,13 @@
 #include "iam/assignment.h"
 #include "iam/credential.h"
 #include "iam/write.h"
+#include "store/list.h"
 
 #define COLUMNS "id, name, tenant, disabled, version, created_at, updated_at"
 
-static void from_row(const struct store_rows *r, size_t i, struct service_account *sa)
+static void from_row(const struct store_rows *r, size_t i, void *item)
 {
-	*sa = (struct service_account){
+	*(struct service_account *)item = (struct service_account){
 		.id = store_id(r, i, 0),
 		.name = store_str(r, i, 1),
 		.tenant = store_str(r, i, 2),
@@ -23,15 +24,8 @@ enum err service_account_by_id(struct store *s, struct id id, struct arena *a,
     struct service_account *out, struct fail *f)
 {
 	struct store_stmt q = STMT("SELECT " COLUMNS " FROM service_account WHERE id = ?", SV_ID(&id));
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_LINEAR, &q, 1, a, &rows, f);
 
-	if (e != OK)
-		return e;
-	if (rows.nrows == 0)
-		return fail_set(f, E_NOT_FOUND, "there is no such service account");
-	from_row(&rows, 0, out);
-	return OK;
+	return store_one(s, STORE_LINEAR, &q, a, from_row, "there is no such service account", out, f);
 }
 
 void service_account_insert(struct write *w, const struct service_account *sa)
@@ -85,16 +79,6 @@ enum err service_account_list(struct store *s, const struct service_account_filt
 	    " ORDER BY id LIMIT ?", SV_ID(after), SV_INT(q->limit));
 	struct store_stmt in_tenant = STMT("SELECT " COLUMNS " FROM service_account WHERE tenant = ?"
 	    " AND id > ? ORDER BY id LIMIT ?", SV_TEXT(q->tenant), SV_ID(after), SV_INT(q->limit));
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_FRESH, q->tenant.p != NULL ? &in_tenant : &all, 1, a, &rows, f);
 
-	if (e != OK)
-		return e;
-	*out = arena_alloc(a, (rows.nrows + 1) * sizeof **out);
-	if (*out == NULL)
-		return fail_code(f, E_NOMEM);
-	for (size_t i = 0; i < rows.nrows; i++)
-		from_row(&rows, i, &(*out)[i]);
-	*n = rows.nrows;
-	return OK;
+	return STORE_LIST(s, STORE_FRESH, q->tenant.p != NULL ? &in_tenant : &all, a, from_row, out, n, f);
 }

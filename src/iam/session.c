@@ -5,6 +5,7 @@
 #include "crypto/digest.h"
 #include "crypto/jwt.h"
 #include "iam/write.h"
+#include "store/list.h"
 
 #define COLUMNS \
 	"s.id, s.principal, s.counter, s.amr, s.auth_time, s.user_agent, s.ip, s.rotated_at," \
@@ -21,9 +22,9 @@ static const char *const end_reasons[] = {
 	[SESSION_UNPROVEN] = "unproven",
 };
 
-static void from_row(const struct store_rows *r, size_t i, struct session *s)
+static void from_row(const struct store_rows *r, size_t i, void *item)
 {
-	*s = (struct session){
+	*(struct session *)item = (struct session){
 		.id = store_id(r, i, 0),
 		.principal = store_id(r, i, 1),
 		.counter = store_int(r, i, 2),
@@ -90,22 +91,22 @@ void session_insert(struct write *w, const struct seal *seal, const struct sessi
 	    SV_INT(has_second_factor(s->amr)));
 }
 
+static void with_user(const struct store_rows *r, size_t i, void *item)
+{
+	struct session *s = item;
+
+	from_row(r, i, s);
+	s->email = store_str(r, i, 14);
+	s->user_disabled = store_int(r, i, 15) != 0;
+}
+
 enum err session_read(struct store *s, enum store_level level, struct id id, struct arena *a,
     struct session *out, struct fail *f)
 {
 	struct store_stmt q = STMT("SELECT " COLUMNS ", u.email, u.disabled FROM session s"
 	    " JOIN user u ON u.id = s.principal WHERE s.id = ?", SV_ID(&id));
-	struct store_rows rows;
-	enum err e = store_read(s, level, &q, 1, a, &rows, f);
 
-	if (e != OK)
-		return e;
-	if (rows.nrows == 0)
-		return fail_set(f, E_NOT_FOUND, "there is no such session");
-	from_row(&rows, 0, out);
-	out->email = store_str(&rows, 0, 14);
-	out->user_disabled = store_int(&rows, 0, 15) != 0;
-	return OK;
+	return store_one(s, level, &q, a, with_user, "there is no such session", out, f);
 }
 
 /* ---- rotation ------------------------------------------------------------------------------- */
@@ -299,18 +300,8 @@ enum err session_list(struct store *s, const struct session_filter *q, struct ar
 	    " AND s.id > ? AND s.ended_at IS NULL AND s.idle_expires_at > ? AND s.expires_at > ?"
 	    " ORDER BY s.id LIMIT ?",
 	    SV_ID(&q->principal), SV_ID(after), SV_INT(q->now), SV_INT(q->now), SV_INT(q->limit));
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_FRESH, &stmt, 1, a, &rows, f);
 
-	if (e != OK)
-		return e;
-	*out = arena_alloc(a, (rows.nrows + 1) * sizeof **out);
-	if (*out == NULL)
-		return fail_code(f, E_NOMEM);
-	for (size_t i = 0; i < rows.nrows; i++)
-		from_row(&rows, i, &(*out)[i]);
-	*n = rows.nrows;
-	return OK;
+	return STORE_LIST(s, STORE_FRESH, &stmt, a, from_row, out, n, f);
 }
 
 enum err session_trim(struct store *s, int64_t now, int64_t before, int64_t limit, struct fail *f)

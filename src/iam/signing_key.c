@@ -9,6 +9,7 @@
 #include "crypto/keyring.h"
 #include "crypto/seal.h"
 #include "iam/write.h"
+#include "store/list.h"
 
 #define AD_LEN 64
 
@@ -77,30 +78,23 @@ out:
 	return e;
 }
 
-static enum err has_active(struct store *s, struct arena *a, bool *yes, struct fail *f)
+static enum err has_row(struct store *s, const struct store_stmt *q, bool *yes, struct fail *f)
 {
-	struct store_stmt q = STMT("SELECT 1 FROM signing_key WHERE state = 'active'");
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_LINEAR, &q, 1, a, &rows, f);
-
-	if (e == OK)
-		*yes = rows.nrows > 0;
-	return e;
-}
-
-enum err signing_key_any(struct store *s, bool *any, struct fail *f)
-{
-	struct store_stmt q = STMT("SELECT 1 FROM signing_key LIMIT 1");
 	struct store_rows rows;
 	struct arena a;
 	enum err e;
 
 	arena_init(&a, 4096);
-	e = store_read(s, STORE_LINEAR, &q, 1, &a, &rows, f);
+	e = store_read(s, STORE_LINEAR, q, 1, &a, &rows, f);
 	if (e == OK)
-		*any = rows.nrows > 0;
+		*yes = rows.nrows > 0;
 	arena_release(&a);
 	return e;
+}
+
+enum err signing_key_any(struct store *s, bool *any, struct fail *f)
+{
+	return has_row(s, &(const struct store_stmt)STMT("SELECT 1 FROM signing_key LIMIT 1"), any, f);
 }
 
 enum err iam_signing_key_ensure(struct store *s, const struct seal *seal, int64_t now, struct fail *f)
@@ -112,7 +106,8 @@ enum err iam_signing_key_ensure(struct store *s, const struct seal *seal, int64_
 
 	arena_init(&a, 65536);
 	write_init(&w, &a, now);
-	e = has_active(s, &a, &yes, f);
+	e = has_row(s, &(const struct store_stmt)STMT("SELECT 1 FROM signing_key WHERE state = 'active'"),
+	    &yes, f);
 	if (e != OK || yes)
 		goto out;
 	e = insert_new(&w, seal, KEY_NEXT, true, f);
@@ -353,29 +348,24 @@ enum err signing_key_revoke(struct write *w, struct store *s, const struct seal 
 
 /* ---- listing -------------------------------------------------------------------------------- */
 
+static void from_row(const struct store_rows *r, size_t i, void *item)
+{
+	*(struct signing_key *)item = (struct signing_key){
+		.kid = store_str(r, i, 0),
+		.alg = store_str(r, i, 1),
+		.state = store_str(r, i, 2),
+		.not_after = store_int(r, i, 3),
+		.version = store_int(r, i, 4),
+		.created_at = store_int(r, i, 5),
+		.updated_at = store_int(r, i, 6),
+	};
+}
+
 enum err signing_key_list(struct store *s, struct arena *a, struct signing_key **out, size_t *n,
     struct fail *f)
 {
 	struct store_stmt q = STMT("SELECT kid, alg, state, not_after, version, created_at, updated_at"
 	    " FROM signing_key ORDER BY created_at DESC, kid");
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_FRESH, &q, 1, a, &rows, f);
 
-	if (e != OK)
-		return e;
-	*out = arena_alloc(a, (rows.nrows + 1) * sizeof **out);
-	if (*out == NULL)
-		return fail_code(f, E_NOMEM);
-	for (size_t i = 0; i < rows.nrows; i++)
-		(*out)[i] = (struct signing_key){
-			.kid = store_str(&rows, i, 0),
-			.alg = store_str(&rows, i, 1),
-			.state = store_str(&rows, i, 2),
-			.not_after = store_int(&rows, i, 3),
-			.version = store_int(&rows, i, 4),
-			.created_at = store_int(&rows, i, 5),
-			.updated_at = store_int(&rows, i, 6),
-		};
-	*n = rows.nrows;
-	return OK;
+	return STORE_LIST(s, STORE_FRESH, &q, a, from_row, out, n, f);
 }

@@ -2,6 +2,7 @@
 
 #include "iam/assignment.h"
 #include "iam/write.h"
+#include "store/list.h"
 
 #define COLUMNS "id, name, version, created_at, updated_at, disabled"
 
@@ -18,9 +19,9 @@ bool tenant_id_is_valid(struct str id)
 	return true;
 }
 
-static void from_row(const struct store_rows *r, size_t i, struct tenant *t)
+static void from_row(const struct store_rows *r, size_t i, void *item)
 {
-	*t = (struct tenant){
+	*(struct tenant *)item = (struct tenant){
 		.id = store_str(r, i, 0),
 		.name = store_str(r, i, 1),
 		.version = store_int(r, i, 2),
@@ -34,15 +35,8 @@ enum err tenant_by_id(struct store *s, enum store_level level, struct str id, st
     struct tenant *out, struct fail *f)
 {
 	struct store_stmt q = STMT("SELECT " COLUMNS " FROM tenant WHERE id = ?", SV_TEXT(id));
-	struct store_rows rows;
-	enum err e = store_read(s, level, &q, 1, a, &rows, f);
 
-	if (e != OK)
-		return e;
-	if (rows.nrows == 0)
-		return fail_set(f, E_NOT_FOUND, "there is no such tenant");
-	from_row(&rows, 0, out);
-	return OK;
+	return store_one(s, level, &q, a, from_row, "there is no such tenant", out, f);
 }
 
 void tenant_insert(struct write *w, struct str id, struct str name)
@@ -88,22 +82,17 @@ void tenant_delete(struct write *w, struct str id, int64_t if_version)
 	write_change(w, CHANGE_TENANT, id);
 }
 
+static void id_of_row(const struct store_rows *r, size_t i, void *item)
+{
+	*(struct str *)item = store_str(r, i, 0);
+}
+
 enum err tenant_list_disabled(struct store *s, struct arena *a, struct str **out, size_t *n,
     struct fail *f)
 {
 	struct store_stmt q = STMT("SELECT id FROM tenant WHERE disabled = 1 ORDER BY id");
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_LINEAR, &q, 1, a, &rows, f);
 
-	if (e != OK)
-		return e;
-	*out = arena_alloc(a, (rows.nrows + 1) * sizeof **out);
-	if (*out == NULL)
-		return fail_code(f, E_NOMEM);
-	for (size_t i = 0; i < rows.nrows; i++)
-		(*out)[i] = store_str(&rows, i, 0);
-	*n = rows.nrows;
-	return OK;
+	return STORE_LIST(s, STORE_LINEAR, &q, a, id_of_row, out, n, f);
 }
 
 enum err tenant_list(struct store *s, struct str after, int64_t limit, struct arena *a,
@@ -111,16 +100,6 @@ enum err tenant_list(struct store *s, struct str after, int64_t limit, struct ar
 {
 	struct store_stmt q = STMT("SELECT " COLUMNS " FROM tenant WHERE id > ? ORDER BY id LIMIT ?",
 	    SV_TEXT(after.p != NULL ? after : STR("")), SV_INT(limit));
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_FRESH, &q, 1, a, &rows, f);
 
-	if (e != OK)
-		return e;
-	*out = arena_alloc(a, (rows.nrows + 1) * sizeof **out);
-	if (*out == NULL)
-		return fail_code(f, E_NOMEM);
-	for (size_t i = 0; i < rows.nrows; i++)
-		from_row(&rows, i, &(*out)[i]);
-	*n = rows.nrows;
-	return OK;
+	return STORE_LIST(s, STORE_FRESH, &q, a, from_row, out, n, f);
 }

@@ -6,14 +6,15 @@
 #include "iam/one_time.h"
 #include "iam/session.h"
 #include "iam/write.h"
+#include "store/list.h"
 
 #define COLUMNS \
 	"u.id, u.email, u.display_name, u.password_phc, u.disabled, u.created_by, " \
 	"u.email_verified_at, u.version, u.created_at, u.updated_at"
 
-static void from_row(const struct store_rows *r, size_t i, struct user *u)
+static void from_row(const struct store_rows *r, size_t i, void *item)
 {
-	*u = (struct user){
+	*(struct user *)item = (struct user){
 		.id = store_id(r, i, 0),
 		.email = store_str(r, i, 1),
 		.display_name = store_str(r, i, 2),
@@ -31,15 +32,7 @@ static void from_row(const struct store_rows *r, size_t i, struct user *u)
 static enum err read_one(struct store *s, enum store_level level, const struct store_stmt *stmt,
     struct arena *a, struct user *out, struct fail *f)
 {
-	struct store_rows rows;
-	enum err e = store_read(s, level, stmt, 1, a, &rows, f);
-
-	if (e != OK)
-		return e;
-	if (rows.nrows == 0)
-		return fail_set(f, E_NOT_FOUND, "there is no such user");
-	from_row(&rows, 0, out);
-	return OK;
+	return store_one(s, level, stmt, a, from_row, "there is no such user", out, f);
 }
 
 enum err user_by_id(struct store *s, enum store_level level, struct id id, struct arena *a,
@@ -193,16 +186,6 @@ enum err user_list(struct store *s, const struct user_filter *q, struct arena *a
 	    " ORDER BY u.id LIMIT ?", SV_ID(after), SV_INT(q->limit));
 	const struct store_stmt *stmt = q->email_fold.p != NULL ? &by_email :
 	    q->tenant.p != NULL ? &by_tenant : q->disabled_only ? &disabled : &all;
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_FRESH, stmt, 1, a, &rows, f);
 
-	if (e != OK)
-		return e;
-	*out = arena_alloc(a, (rows.nrows + 1) * sizeof **out);
-	if (*out == NULL)
-		return fail_code(f, E_NOMEM);
-	for (size_t i = 0; i < rows.nrows; i++)
-		from_row(&rows, i, &(*out)[i]);
-	*n = rows.nrows;
-	return OK;
+	return STORE_LIST(s, STORE_FRESH, stmt, a, from_row, out, n, f);
 }

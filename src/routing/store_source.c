@@ -5,6 +5,7 @@
 #include "routing/document.h"
 #include "routing/table.h"
 #include "store/change.h"
+#include "store/list.h"
 
 #define ARENA_MAX ((size_t)4 * ROUTE_DOCUMENT_MAX)
 #define PAGE 256 /* patches of one read */
@@ -12,9 +13,9 @@
 
 /* ---- what is told of revisions --------------------------------------------------------------- */
 
-static void take_row(const struct store_rows *r, size_t i, struct route_revision *out)
+static void take_row(const struct store_rows *r, size_t i, void *item)
 {
-	*out = (struct route_revision){
+	*(struct route_revision *)item = (struct route_revision){
 		.revision = store_int(r, i, 0),
 		.at = store_int(r, i, 1),
 		.author = store_id(r, i, 2),
@@ -52,18 +53,8 @@ enum err route_revision_list(struct store *s, int64_t before, size_t limit, stru
 	struct store_stmt q = STMT("SELECT revision, at, author, note FROM routing_revision "
 	    "WHERE revision < ? ORDER BY revision DESC LIMIT ?",
 	    SV_INT(before > 0 ? before : INT64_MAX), SV_INT((int64_t)limit));
-	struct store_rows rows;
-	enum err e = store_read(s, STORE_FRESH, &q, 1, a, &rows, f);
 
-	if (e != OK)
-		return e;
-	*n = rows.nrows;
-	*out = arena_alloc(a, (rows.nrows + 1) * sizeof **out);
-	if (*out == NULL)
-		return fail_set(f, E_NOMEM, "out of memory");
-	for (size_t i = 0; i < rows.nrows; i++)
-		take_row(&rows, i, &(*out)[i]);
-	return OK;
+	return STORE_LIST(s, STORE_FRESH, &q, a, take_row, out, n, f);
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */
