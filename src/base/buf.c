@@ -42,8 +42,6 @@ enum err buf_grow(struct buf *b, size_t n)
 		b->failed = true;
 		return E_LIMIT;
 	}
-	if (b->cap - b->n > n)
-		return OK;
 	while (cap - b->n <= n)
 		cap *= 2;
 	p = heap_realloc(b->p, cap);

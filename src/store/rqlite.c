@@ -11,8 +11,8 @@
  * is all or nothing: when one of them is refused, nothing of the group has happened (or is fenced off,
  * by the group's op_id) and each goes alone, so that its answer never hangs on its neighbours. A single
  * statement that wants one row and finds none refuses nobody: it has changed nothing, and its op_id is
- * put there only when it found it. rqlite's
- * bulk requests without a transaction would be no use: there a statement can't depend on its op_id.
+ * put there only when it found it. rqlite's bulk requests without a transaction would be no use: there
+ * a statement can't depend on its op_id.
  *
  * Leader calls ask for `redirect` and remember where it led. When that address can't be reached from
  * here (it is what the node advertises), the other nodes forward for a while. */

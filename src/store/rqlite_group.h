@@ -37,9 +37,9 @@ struct rider {
 };
 
 struct group {
-	/* Sends n > 1 batches as one. OK, and err and text set in riders that were refused by themselves, or
-	 * E_GUARD when nothing happened and each must go alone, or an
-	 * error for all of them with its text. */
+	/* Sends n > 1 batches as one. OK, and err and text set in riders that were refused by themselves;
+	 * or E_GUARD when nothing happened and each must go alone; or an error for all of them with its
+	 * text. */
 	enum err (*send)(void *ctx, struct rider *const *riders, size_t n, struct fail *f);
 	void *ctx;
 	pthread_mutex_t lock; /* what follows */

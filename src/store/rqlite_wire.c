@@ -480,6 +480,14 @@ static enum wire_outcome read_batch(const json_t *root, const struct store_batch
 	return WIRE_REFUSED;
 }
 
+/* An answer to a write that is no result. */
+static enum wire_outcome read_no_result(int status, struct str body, enum err *err, struct fail *f)
+{
+	if (!may_retry(status, body, err, f))
+		return WIRE_REFUSED;
+	return is_before_the_log(trim_line(body)) ? WIRE_RETRY : WIRE_UNKNOWN;
+}
+
 enum wire_outcome wire_read_batch(int status, struct str body, const struct store_batch *b,
     enum err *err, size_t *at, struct fail *f)
 {
@@ -487,11 +495,8 @@ enum wire_outcome wire_read_batch(int status, struct str body, const struct stor
 	json_t *root;
 
 	*at = b->n;
-	if (status != 200) {
-		if (!may_retry(status, body, err, f))
-			return WIRE_REFUSED;
-		return is_before_the_log(trim_line(body)) ? WIRE_RETRY : WIRE_UNKNOWN;
-	}
+	if (status != 200)
+		return read_no_result(status, body, err, f);
 	root = parse(body);
 	out = read_batch(root, b, err, at, f);
 	json_decref(root);
@@ -518,11 +523,8 @@ enum wire_outcome wire_read_group(int status, struct str body, const struct stor
 	json_t *root;
 	enum err e;
 
-	if (status != 200) {
-		if (!may_retry(status, body, &e, f))
-			return WIRE_REFUSED;
-		return is_before_the_log(trim_line(body)) ? WIRE_RETRY : WIRE_UNKNOWN;
-	}
+	if (status != 200)
+		return read_no_result(status, body, &e, f);
 	root = parse(body);
 	out = read_answer(root, group_statements(b, n), &r, f);
 	if (out == WIRE_DONE)

@@ -38,9 +38,8 @@ enum wire_outcome {
 };
 
 /* What the answer (HTTP status and body) says about the batch; when it is done, also what it returns
- * (store_batch.out). For WIRE_REFUSED *err is the error
- * to return and *at the statement of the batch; for WIRE_RETRY and WIRE_UNKNOWN f->text is what
- * the server said. */
+ * (store_batch.out). For WIRE_REFUSED *err is the error to return and *at the statement of the batch;
+ * for WIRE_RETRY and WIRE_UNKNOWN f->text is what the server said. */
 enum wire_outcome wire_read_batch(int status, struct str body, const struct store_batch *b,
     enum err *err, size_t *at, struct fail *f);
 

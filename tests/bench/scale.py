@@ -25,6 +25,7 @@ from targets import PASSWORD
 from harness import process
 from harness.gateway import Gateway
 from harness.node import Node
+from harness.wait import until
 
 SMALL = {"users": 1000, "tenants": 100, "assignments": 1000, "placements": 100}
 LARGE = {"users": 1_000_000, "tenants": 10_000, "assignments": 1_000_000, "placements": 100_000}
@@ -222,8 +223,8 @@ class Change:
 
     def watch_commit(self, revision):
         db = sqlite3.connect(f"file:{self.target.path}?mode=ro", uri=True)
-        while db.execute("SELECT max(revision) FROM routing_revision").fetchone()[0] < revision:
-            time.sleep(0.0005)
+        until(lambda: db.execute("SELECT max(revision) FROM routing_revision").fetchone()[0] >= revision,
+              60, f"revision {revision} to be in the store", step=0.0005)
         self.committed = time.time()
         db.close()
 

@@ -4,9 +4,9 @@ import time
 STEP = 0.01
 
 
-def until(condition, timeout=15.0, what=None):
+def until(condition, timeout=15.0, what=None, step=STEP):
     """Calls condition until it returns something true, and returns that. An exception counts as not
-    yet; the last one is told when the time is over."""
+    yet; the last one is told when the time is over. step: seconds between two calls."""
     end = time.monotonic() + timeout
     last = None
     while True:
@@ -19,4 +19,4 @@ def until(condition, timeout=15.0, what=None):
             last = e
         if time.monotonic() > end:
             raise AssertionError(f"waited {timeout} s for {what or condition}; last: {last!r}")
-        time.sleep(STEP)
+        time.sleep(step)
