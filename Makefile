@@ -1,6 +1,7 @@
 # gatewayd and gwctl: one non-recursive Makefile. `make help` lists the targets.
 #
-# A new .c file under src/, gatewayd/, gwctl/, tests/unit/ or tests/node/ needs no edit here.
+# A new .c file under src/, gatewayd/, gwctl/, tests/unit/ or tests/node/, a migration or a letter, needs no
+# edit here, nor does one that goes.
 # Variants live side by side: `make V=asan`, `make V=tsan`, `make V=cov`. Only the default variant
 # builds into bin/; the others build into build/$(V)/bin.
 
@@ -37,6 +38,8 @@ ALL_LDFLAGS = $(LDFLAGS) $(LDHARD) $(SAN)
 
 # ---- sources -------------------------------------------------------------------------------------
 LIB_SRC  := $(wildcard src/*/*.c)
+MIGRATIONS := $(sort $(wildcard migrations/*.sql))
+LETTERS  := $(sort $(wildcard share/mail/*.txt))
 PROTO    := $(wildcard schema/proto/*.proto)
 GEN_SRC  := $(patsubst schema/proto/%.proto,$(B)/gen/%.pb-c.c,$(PROTO)) $(B)/gen/migrations.c $(B)/gen/password_common.c \
             $(B)/gen/mail_templates.c $(B)/gen/descriptors.c
@@ -45,19 +48,29 @@ LIB      := $(B)/libgateway.a
 GWD_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard gatewayd/*.c))
 GWCTL_OBJ:= $(patsubst %.c,$(B)/%.o,$(wildcard gwctl/*.c))
 NODE_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/node/*.c))
-UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
-UNIT_LIB := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
-TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/foreign/*.c tests/fuzz/*.c tests/bench/*.c))
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT     := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+UNIT_LIB := $(patsubst %.c,$(B)/%.o,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
+TEST_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(patsubst %.c,$(B)/%.o,$(wildcard $(addsuffix /*.c,$(addprefix tests/,foreign mail fuzz bench))))
 OBJ      := $(LIB_OBJ) $(TEST_OBJ) $(GWD_OBJ) $(GWCTL_OBJ) $(NODE_OBJ) $(UNIT_LIB)
 
 .PHONY: all
 all: $(if $(wildcard gatewayd/main.c),$(BIN)/gatewayd) $(if $(wildcard gwctl/main.c),$(BIN)/gwctl) ## build gatewayd and gwctl into bin/
 
-$(OBJ): | build-deps
+GEN_HDR := $(patsubst schema/proto/%.proto,$(B)/gen/%.pb-c.h,$(PROTO))
+$(OBJ): VERSION | build-deps $(GEN_HDR)
 .PHONY: build-deps
 build-deps:
 	@pkg-config --exists $(PKGS) && command -v protoc-c >/dev/null && command -v protoc >/dev/null && [ -e $(COMMON_PASSWORDS) ] && \
 	    [ -e /usr/include/zxcvbn.h ] || tools/deps.sh build
+
+# The files there are. It changes when they do, so that what is made of all of them is made anew also when one
+# is gone, or came with an older date than what was made.
+LISTED := $(LIB_OBJ) $(GWD_OBJ) $(GWCTL_OBJ) $(NODE_OBJ) $(UNIT_LIB) $(MIGRATIONS) $(LETTERS)
+$(B)/listed: always
+	@mkdir -p $(@D)
+	@echo $(LISTED) | cmp -s - $@ || echo $(LISTED) > $@
+.PHONY: always
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -70,27 +83,25 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: schema/proto/%.proto | build-deps
 	@mkdir -p $(@D)
 	sed -E 's/^( *)optional ([a-z0-9]+) ([a-z_]+) = ([0-9]+);/\1oneof _\3 { \2 \3 = \4; }/' $< > $(B)/gen/$*.proto
 	protoc-c --proto_path=$(B)/gen --c_out=$(B)/gen $(B)/gen/$*.proto
-$(B)/gen/migrations.c: tools/embed-sql.sh $(wildcard migrations/*.sql)
+$(B)/gen/migrations.c: tools/embed-sql.sh $(MIGRATIONS) $(B)/listed
 	@mkdir -p $(@D)
-	tools/embed-sql.sh $(sort $(wildcard migrations/*.sql)) > $@
-$(B)/gen/mail_templates.c: tools/embed-mail.sh $(wildcard share/mail/*.txt)
+	tools/embed-sql.sh $(MIGRATIONS) > $@
+$(B)/gen/mail_templates.c: tools/embed-mail.sh $(LETTERS) $(B)/listed
 	@mkdir -p $(@D)
-	tools/embed-mail.sh $(sort $(wildcard share/mail/*.txt)) > $@
+	tools/embed-mail.sh $(LETTERS) > $@
 # what server reflection tells of: the services of listen.grpc
 SERVED := command.proto grpc/health/v1/health.proto grpc/reflection/v1/reflection.proto grpc/reflection/v1alpha/reflection.proto
 $(B)/gen/descriptors.c: tools/embed-descriptors.sh $(SERVED:%=schema/proto/%) | build-deps
 	@mkdir -p $(@D)
-	tools/embed-descriptors.sh $(SERVED) > $@.new && mv $@.new $@
+	tools/embed-descriptors.sh $(SERVED) > $@
 COMMON_PASSWORDS := /usr/lib/python3/dist-packages/zxcvbn/frequency_lists.py
 $(B)/gen/password_common.c: tools/common-passwords.sh | build-deps
 	@mkdir -p $(@D)
-	tools/common-passwords.sh $(COMMON_PASSWORDS) > $@.new && mv $@.new $@
-GEN_HDR := $(patsubst schema/proto/%.proto,$(B)/gen/%.pb-c.h,$(PROTO))
-$(LIB_OBJ) $(GWD_OBJ) $(GWCTL_OBJ) $(NODE_OBJ): | $(GEN_HDR)
+	tools/common-passwords.sh $(COMMON_PASSWORDS) > $@
 
-$(LIB): $(LIB_OBJ)
+$(LIB): $(LIB_OBJ) $(B)/listed
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) rcs $@ $(LIB_OBJ)
 $(BIN)/gatewayd: $(GWD_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(GWD_OBJ) $(LIB) $(LIBS)
@@ -100,9 +111,9 @@ $(BIN)/gwctl: $(GWCTL_OBJ) $(LIB)
 $(B)/samplenode: $(NODE_OBJ) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(NODE_OBJ) $(LIB) $(LIBS)
 # gwctl without its main, for unit tests
-$(B)/libgwctl.a: $(filter-out %/main.o,$(GWCTL_OBJ))
+$(B)/libgwctl.a: $(filter-out %/main.o,$(GWCTL_OBJ)) $(B)/listed
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) rcs $@ $(filter %.o,$^)
 $(B)/unit/%: $(B)/tests/unit/%.o $(UNIT_LIB) $(B)/libgwctl.a $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_LIB) $(B)/libgwctl.a $(LIB) -lcmocka $(LIBS)
@@ -257,7 +268,8 @@ install: all ## install programs and man pages under DESTDIR/PREFIX
 
 .PHONY: help
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
--include $(OBJ:.o=.d) $(UNIT:$(B)/unit/%=$(B)/tests/unit/%.d)
+-include $(OBJ:.o=.d)
 .DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
