@@ -3,6 +3,7 @@ own, so that any number of tests run at the same time (pytest -n)."""
 import pytest
 
 from harness import process
+from harness.certs import Authority
 from harness.gateway import Gateway
 from harness.nats import Nats
 from harness.node import Node
@@ -72,6 +73,18 @@ def rqlite3(tmp_path):
 def nats(tmp_path):
     (tmp_path / "nats").mkdir()
     return Nats(tmp_path / "nats")
+
+
+@pytest.fixture
+def authority(tmp_path):
+    """Issues certificates: see harness/certs.py."""
+    return Authority(tmp_path / "ca")
+
+
+@pytest.fixture
+def stranger(tmp_path):
+    """Another authority, which nobody trusts."""
+    return Authority(tmp_path / "other")
 
 
 @pytest.fixture

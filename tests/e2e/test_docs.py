@@ -6,7 +6,6 @@ import shutil
 import pytest
 
 from harness import pages
-from harness.certs import Authority
 from harness.gateway import ADMIN_EMAIL
 from harness.paths import GATEWAYD, GWCTL, ROOT, program
 
@@ -26,8 +25,7 @@ def shell_of(gw, authority):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.path.stem)
-def test_examples(gateway, tmp_path, page):
-    authority = Authority(tmp_path)
+def test_examples(gateway, authority, page):
     cert, key = authority.issue("localhost", "DNS:localhost", "IP:127.0.0.1")
     config = {"auth.issuer": "https://gateway.example.com", **page.config}
     if config.pop("tls", True):

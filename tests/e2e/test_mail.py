@@ -7,7 +7,6 @@ import subprocess
 
 import pytest
 
-from harness.certs import Authority
 from harness.paths import ROOT, VARIANT, program
 from harness.process import Process
 from harness.smtp import Smtp
@@ -62,11 +61,6 @@ def smtp(tmp_path):
     def start(**kw):
         return Smtp(tmp_path, **kw).start()
     return start
-
-
-@pytest.fixture
-def authority(tmp_path):
-    return Authority(tmp_path)
 
 
 def url(server, host="localhost", scheme="smtp"):
@@ -223,7 +217,7 @@ def test_without_starttls_nothing_is_sent_in_the_clear(mailer, smtp, tmp_path):
     assert_nothing_is_said(mailer, server, sender)
 
 
-def test_a_certificate_of_another_authority_or_name_is_refused(mailer, smtp, authority, tmp_path):
+def test_a_certificate_of_another_authority_or_name_is_refused(mailer, smtp, authority):
     server = smtp(mode="starttls", certificate=authority.issue("other", "DNS:other.localhost"))
     mailer.add()
     sender = mailer.sender(url(server, "mail.localhost"), f"ca={authority.cert}")

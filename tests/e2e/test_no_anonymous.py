@@ -7,7 +7,6 @@ import uuid
 
 import pytest
 
-from harness.certs import Authority
 from harness.door import Door, b64u
 from harness.issuer import Issuer
 from harness.paths import GATEWAYD, program
@@ -91,19 +90,17 @@ def test_nothing_opens_to_nobody(gateway, tmp_path, name):
     assert_closed(gw)
 
 
-def test_nor_does_tls_without_client_certificates(gateway, tmp_path):
-    ca = Authority(tmp_path)
-    cert, key = ca.issue("server", "DNS:localhost", "IP:127.0.0.1")
-    gw = gateway(config={"tls.cert": str(cert), "tls.key": str(key)}, ca=ca.cert)
+def test_nor_does_tls_without_client_certificates(gateway, authority):
+    cert, key = authority.issue("server", "DNS:localhost", "IP:127.0.0.1")
+    gw = gateway(config={"tls.cert": str(cert), "tls.key": str(key)}, ca=authority.cert)
     assert_closed(gw)
 
 
-def test_nor_do_certificates_that_no_account_lists(gateway, tmp_path):
+def test_nor_do_certificates_that_no_account_lists(gateway, authority):
     """An authority says who somebody is, not that they may come in."""
-    ca = Authority(tmp_path)
-    cert, key = ca.issue("server", "DNS:localhost", "IP:127.0.0.1")
-    mine = ca.issue("stranger", "URI:spiffe://acme/stranger")
-    gw = gateway(config={"tls.cert": str(cert), "tls.key": str(key), "tls.client_ca": str(ca.cert)}, ca=ca.cert)
+    cert, key = authority.issue("server", "DNS:localhost", "IP:127.0.0.1")
+    mine = authority.issue("stranger", "URI:spiffe://acme/stranger")
+    gw = gateway(config={"tls.cert": str(cert), "tls.key": str(key), "tls.client_ca": str(authority.cert)}, ca=authority.cert)
     assert_closed(gw)
     r = gw.call("GET", "/v1/me", cert=tuple(map(str, mine)))
     assert r.status_code == 401, r.text

@@ -11,7 +11,6 @@ import urllib.parse
 import pytest
 
 from harness import ports
-from harness.certs import Authority
 from harness.openid import OpenId, settings
 from harness.wait import until
 
@@ -82,10 +81,9 @@ def chromium(missing, tmp_path):
 
 
 @pytest.fixture
-def site(gateway, tmp_path):
+def site(gateway, authority, tmp_path):
     """A gateway on https://localhost with the provider behind it, and an application on another port."""
-    ca = Authority(tmp_path)
-    cert, key = ca.issue("localhost", "DNS:localhost", "IP:127.0.0.1")
+    cert, key = authority.issue("localhost", "DNS:localhost", "IP:127.0.0.1")
     port, app_port = ports.free(2)
     app = serve_app(app_port, cert, key)
     issuer = f"https://localhost:{port}"
@@ -94,7 +92,7 @@ def site(gateway, tmp_path):
         "listen.http": f"127.0.0.1:{port}", "auth.issuer": issuer, "auth.signup": "verify", "tls.cert": str(cert),
         "tls.key": str(key), "oidc.return_to": [f"https://localhost:{app_port}/back"],
         "cors.origins": [f"https://localhost:{app_port}"]})
-    gw = gateway(config=config, env=env, ca=ca.cert, start=False)
+    gw = gateway(config=config, env=env, ca=authority.cert, start=False)
     gw.prepare()
     gw.replicas[0].start()
     gw.origin, gw.provider, gw.app = issuer, p, f"https://localhost:{app_port}"

@@ -8,7 +8,6 @@ import time
 import pytest
 from jwcrypto import jwk, jws
 
-from harness.certs import Authority
 from harness.hostile import Hostile, b64u, raw_token
 from harness.openid import CLIENT_ID, CLIENT_SECRET, Browser, settings
 from harness.wait import until
@@ -340,11 +339,10 @@ def test_metadata(gateway, hostile, metadata):
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-def test_the_providers_certificate(gateway, tmp_path, trusted):
-    ca = Authority(tmp_path)
-    h = Hostile(ca.issue("provider", "IP:127.0.0.1"))
+def test_the_providers_certificate(gateway, authority, trusted):
+    h = Hostile(authority.issue("provider", "IP:127.0.0.1"))
     try:
-        more = {"oidc.ca": str(ca.cert)} if trusted else {}
+        more = {"oidc.ca": str(authority.cert)} if trusted else {}
         config, env = settings(h.issuer, **more)
         gw = gateway(config=config, env=env)
         if trusted:

@@ -14,25 +14,12 @@ import jwt
 import pytest
 import requests
 
-from harness.certs import Authority
 from harness.gateway import wait_for
 from harness.paths import GATEWAYD, program
 from harness.wait import until
 from test_streaming import BLOCK, SHA, SIZE, StreamNode
 
 LISTENERS = {"http": "http/1.1", "grpc": "h2", "admin": "http/1.1"}
-
-
-@pytest.fixture
-def authority(tmp_path):
-    (tmp_path / "ca").mkdir()
-    return Authority(tmp_path / "ca")
-
-
-@pytest.fixture
-def stranger(tmp_path):
-    (tmp_path / "other").mkdir()
-    return Authority(tmp_path / "other")
 
 
 @pytest.fixture

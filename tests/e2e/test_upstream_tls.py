@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from harness.certs import Authority
 from harness.wait import until
 
 
@@ -65,13 +64,6 @@ class HttpsNode(http.server.ThreadingHTTPServer):
 
 
 @pytest.fixture
-def authority(tmp_path):
-    directory = tmp_path / "ca"
-    directory.mkdir()
-    return Authority(directory)
-
-
-@pytest.fixture
 def https(request):
     def start(*args, **kw):
         node = HttpsNode(*args, **kw)
@@ -118,15 +110,13 @@ def test_large_bodies(gateway, authority, https, monkeypatch):
         assert r.status_code == 200 and len(r.content) == 3_000_000
 
 
-def test_whom_it_refuses(gateway, authority, https, tmp_path):
-    (tmp_path / "other").mkdir()
-    other = Authority(tmp_path / "other")
+def test_whom_it_refuses(gateway, authority, stranger, https):
     s = Setup(gateway, {"upstream.ca": str(authority.cert)})
     for why, pair, host in (
         ("another name", authority.issue("name", "DNS:elsewhere"), "localhost"),
         ("another address", authority.issue("address", "IP:127.0.0.2"), "127.0.0.1"),
         ("a name where an address is dialled", authority.issue("dns", "DNS:localhost"), "127.0.0.1"),
-        ("another authority", other.issue("stranger", "IP:127.0.0.1"), "127.0.0.1"),
+        ("another authority", stranger.issue("stranger", "IP:127.0.0.1"), "127.0.0.1"),
     ):
         node = https(pair)
         s.route(f"https://{host}:{node.server_address[1]}")
@@ -148,10 +138,8 @@ def test_mutual(gateway, authority, https):
     assert len(node.peers) == 1
 
 
-def test_health_checks_show_and_want_the_same(gateway, authority, https, tmp_path):
+def test_health_checks_show_and_want_the_same(gateway, authority, stranger, https):
     """Mutual TLS for checks as for calls; another authority takes the node out, at the next reload."""
-    (tmp_path / "other").mkdir()
-    other = Authority(tmp_path / "other")
     node = https(authority.issue("node", "IP:127.0.0.1"), client_ca=authority.cert)
     cert, key = authority.issue("gateway", "DNS:gateway")
     s = Setup(gateway, {"upstream.ca": str(authority.cert), "upstream.cert": str(cert), "upstream.key": str(key),
@@ -160,7 +148,7 @@ def test_health_checks_show_and_want_the_same(gateway, authority, https, tmp_pat
     nodes = lambda: s.gw.admin("GET", "/admin/status", s.token)["nodes"]
     until(lambda: nodes()["up"] == 1, 10, "the node to be up")
     assert not node.peers, "checks are not calls"
-    s.gw.replicas[0].reload(upstream__ca=str(other.cert))
+    s.gw.replicas[0].reload(upstream__ca=str(stranger.cert))
     until(lambda: nodes()["down"] == 1, 10, "the node not to be believed any more")
     assert nodes()["unwell"][0]["reason"] == "upstream_unavailable"
     s.gw.replicas[0].reload(upstream__ca=str(authority.cert))

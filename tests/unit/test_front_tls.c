@@ -13,29 +13,13 @@
 #include "front_double.h"
 #include "tls_fixture.h"
 
-static struct tls_pki pki;
-
-static int make_pki(void **state)
-{
-	(void)state;
-	tls_pki_make(&pki);
-	return 0;
-}
-
-static int remove_pki(void **state)
-{
-	(void)state;
-	tls_pki_remove(&pki);
-	return 0;
-}
-
 /* For what is not about time: a crowd shakes hands for a while. */
 static void up(struct worker *w)
 {
 	struct front_limits limits = default_limits;
 
 	limits.header_timeout_us = limits.body_timeout_us = 30 * CLOCK_SEC;
-	worker_up_with(w, &limits, tls_pki_server(&pki, "node", "ca.pem"), 8192);
+	worker_up_with(w, &limits, tls_pki_server("node", "ca.pem"), 8192);
 }
 
 /* ---- a client that waits -------------------------------------------------------------------- */
@@ -49,7 +33,7 @@ struct client {
 
 static void open_client(struct client *c, const struct sockaddr_storage *to, enum tls_alpn alpn)
 {
-	struct tls_client *t = tls_pki_client(&pki, "ca.pem", NULL);
+	struct tls_client *t = tls_pki_client("ca.pem", NULL);
 
 	c->fd = dial(to);
 	assert_int_equal(fcntl(c->fd, F_SETFL, O_NONBLOCK), 0);
@@ -391,7 +375,7 @@ static void a_drain_waits_for_handshakes_until_they_are_late(void **state)
 		struct drain_msg m;
 		struct worker w;
 
-		worker_up_with(&w, &limits, tls_pki_server(&pki, "node", "ca.pem"), 0);
+		worker_up_with(&w, &limits, tls_pki_server("node", "ca.pem"), 0);
 		open_crowd(h2 ? &w.grpc : &w.http, h2 ? TLS_HTTP2 : TLS_HTTP1, c);
 		worker_drain(&w, &m);
 		wait_until(w.drained);
@@ -467,7 +451,7 @@ static void a_handshake_that_takes_too_long_ends(void **state)
 	struct worker w;
 
 	(void)state;
-	worker_up_with(&w, &default_limits, tls_pki_server(&pki, "node", "ca.pem"), 0);
+	worker_up_with(&w, &default_limits, tls_pki_server("node", "ca.pem"), 0);
 	to[0] = &w.http;
 	to[1] = &w.grpc;
 	for (int i = 0; i < 4; i++) {
@@ -498,5 +482,5 @@ int main(void)
 		cmocka_unit_test(a_handshake_that_takes_too_long_ends),
 	};
 
-	return cmocka_run_group_tests(tests, make_pki, remove_pki);
+	return cmocka_run_group_tests(tests, tls_pki_set_up, tls_pki_tear_down);
 }

@@ -10,27 +10,11 @@
 #include "base/heap.h"
 #include "tls_fixture.h"
 
-static struct tls_pki pki;
-
-static int make_pki(void **state)
-{
-	(void)state;
-	tls_pki_make(&pki);
-	return 0;
-}
-
-static int remove_pki(void **state)
-{
-	(void)state;
-	tls_pki_remove(&pki);
-	return 0;
-}
-
 static enum err load(const char *cert, const char *key, const char *ca, struct fail *f)
 {
 	struct tls_server *t = NULL;
-	enum err e = tls_server_load(tls_pki_path(&pki, cert), tls_pki_path(&pki, key),
-	    tls_pki_path(&pki, ca), clock_wall(), &t, f);
+	enum err e = tls_server_load(tls_pki_path(cert), tls_pki_path(key),
+	    tls_pki_path(ca), clock_wall(), &t, f);
 
 	tls_server_unref(t);
 	return e;
@@ -79,20 +63,20 @@ static void takes_what_fits(void **state)
 
 static void knows_when_a_certificate_expires(void **state)
 {
-	struct tls_server *t = tls_pki_server(&pki, "node", NULL);
+	struct tls_server *t = tls_pki_server("node", NULL);
 	int64_t left = tls_server_expires(t) - clock_wall();
 
 	(void)state;
 	assert_true(left > 47 * 3600 * CLOCK_SEC && left <= 48 * 3600 * CLOCK_SEC);
 	tls_server_unref(t);
-	t = tls_pki_server(&pki, "expired", NULL);
+	t = tls_pki_server("expired", NULL);
 	assert_true(tls_server_expires(t) < clock_wall());
 	tls_server_unref(t);
 }
 
 static void takes_the_systems_authorities(void **state)
 {
-	struct tls_client *t = tls_pki_client(&pki, NULL, "caller");
+	struct tls_client *t = tls_pki_client(NULL, "caller");
 
 	(void)state;
 	assert_ptr_equal(tls_client_ref(t), t);
@@ -127,5 +111,5 @@ int main(void)
 		cmocka_unit_test(every_allocation_may_fail),
 	};
 
-	return cmocka_run_group_tests(tests, make_pki, remove_pki);
+	return cmocka_run_group_tests(tests, tls_pki_set_up, tls_pki_tear_down);
 }

@@ -14,27 +14,11 @@
 #include "crypto/tls_peer.h"
 #include "tls_fixture.h"
 
-static struct tls_pki pki;
-
-static int make_pki(void **state)
-{
-	(void)state;
-	tls_pki_make(&pki);
-	return 0;
-}
-
-static int remove_pki(void **state)
-{
-	(void)state;
-	tls_pki_remove(&pki);
-	return 0;
-}
-
 /* A pair whose sessions hold the only references of what they were made from. */
 static void open_pair(struct tls_pair *p, const char *server, const char *ca, const char *host)
 {
-	struct tls_server *s = tls_pki_server(&pki, server, NULL);
-	struct tls_client *c = tls_pki_client(&pki, ca, NULL);
+	struct tls_server *s = tls_pki_server(server, NULL);
+	struct tls_client *c = tls_pki_client(ca, NULL);
 
 	tls_pair_open(p, s, TLS_HTTP1, c, TLS_HTTP1, host);
 	tls_server_unref(s);
@@ -105,8 +89,8 @@ static void refuses_nodes(void **state)
 
 static bool shake_as(const char *name, struct tls_pair *p)
 {
-	struct tls_server *s = tls_pki_server(&pki, "node", "ca.pem");
-	struct tls_client *c = tls_pki_client(&pki, "ca.pem", name);
+	struct tls_server *s = tls_pki_server("node", "ca.pem");
+	struct tls_client *c = tls_pki_client("ca.pem", name);
 	bool ok;
 
 	tls_pair_open(p, s, TLS_HTTP2, c, TLS_HTTP2, "node.test");
@@ -167,8 +151,8 @@ static void refuses_certificates_of_callers(void **state)
 
 static void refuses_other_protocols(void **state)
 {
-	struct tls_server *s = tls_pki_server(&pki, "node", NULL);
-	struct tls_client *c = tls_pki_client(&pki, "ca.pem", NULL);
+	struct tls_server *s = tls_pki_server("node", NULL);
+	struct tls_client *c = tls_pki_client("ca.pem", NULL);
 	char text[256];
 
 	(void)state;
@@ -300,8 +284,8 @@ static void split_records_are_put_together(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-		struct tls_server *ts = tls_pki_server(&pki, "node", "ca.pem");
-		struct tls_client *tc = tls_pki_client(&pki, "ca.pem", "caller");
+		struct tls_server *ts = tls_pki_server("node", "ca.pem");
+		struct tls_client *tc = tls_pki_client("ca.pem", "caller");
 		enum tls_step cs = TLS_GOING, ss = TLS_GOING;
 		struct tls_session *s, *c;
 		struct tls_buffers *b;
@@ -414,8 +398,8 @@ static void every_allocation_may_fail(void **state)
 {
 	(void)state;
 	for (long n = 1; n < 60; n++) {
-		struct tls_server *s = tls_pki_server(&pki, "node", "ca.pem");
-		struct tls_client *c = tls_pki_client(&pki, "ca.pem", "caller");
+		struct tls_server *s = tls_pki_server("node", "ca.pem");
+		struct tls_client *c = tls_pki_client("ca.pem", "caller");
 		struct tls_session *a = NULL, *b = NULL;
 		struct tls_buffers *buffers;
 		enum tls_step as = TLS_GOING, bs = TLS_GOING;
@@ -465,5 +449,5 @@ int main(void)
 		cmocka_unit_test(every_allocation_may_fail),
 	};
 
-	return cmocka_run_group_tests(tests, make_pki, remove_pki);
+	return cmocka_run_group_tests(tests, tls_pki_set_up, tls_pki_tear_down);
 }

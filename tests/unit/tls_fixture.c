@@ -39,26 +39,32 @@ static const char script[] =
     "echo nonsense > junk.pem\n"
     ": > empty.pem\n";
 
-void tls_pki_make(struct tls_pki *p)
+static char dir[64];
+
+int tls_pki_set_up(void **state)
 {
 	char cmd[sizeof script + 80];
 
-	strcpy(p->dir, "/tmp/tls-XXXXXX");
-	assert_non_null(mkdtemp(p->dir));
-	snprintf(cmd, sizeof cmd, "cd %s\n%s", p->dir, script);
+	(void)state;
+	strcpy(dir, "/tmp/tls-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(cmd, sizeof cmd, "cd %s\n%s", dir, script);
 	if (system(cmd) != 0)
-		fail_msg("openssl(1) made no certificates: see %s/openssl.log", p->dir);
+		fail_msg("openssl(1) made no certificates: see %s/openssl.log", dir);
+	return 0;
 }
 
-void tls_pki_remove(struct tls_pki *p)
+int tls_pki_tear_down(void **state)
 {
 	char cmd[80];
 
-	snprintf(cmd, sizeof cmd, "rm -r %s", p->dir);
+	(void)state;
+	snprintf(cmd, sizeof cmd, "rm -r %s", dir);
 	assert_int_equal(system(cmd), 0);
+	return 0;
 }
 
-const char *tls_pki_path(const struct tls_pki *p, const char *file)
+const char *tls_pki_path(const char *file)
 {
 	static char paths[8][128];
 	static unsigned next;
@@ -66,36 +72,36 @@ const char *tls_pki_path(const struct tls_pki *p, const char *file)
 
 	if (file == NULL)
 		return NULL;
-	snprintf(path, sizeof paths[0], "%s/%s", p->dir, file);
+	snprintf(path, sizeof paths[0], "%s/%s", dir, file);
 	return path;
 }
 
-static const char *pki_name(const struct tls_pki *p, const char *name, const char *suffix)
+static const char *pki_name(const char *name, const char *suffix)
 {
 	char file[64];
 
 	snprintf(file, sizeof file, "%s%s", name, suffix);
-	return tls_pki_path(p, file);
+	return tls_pki_path(file);
 }
 
-struct tls_server *tls_pki_server(const struct tls_pki *p, const char *name, const char *client_ca)
+struct tls_server *tls_pki_server(const char *name, const char *client_ca)
 {
 	struct tls_server *t = NULL;
 	struct fail f = { 0 };
 
-	if (tls_server_load(pki_name(p, name, ".pem"), pki_name(p, name, ".key"),
-	    tls_pki_path(p, client_ca), clock_wall(), &t, &f) != OK)
+	if (tls_server_load(pki_name(name, ".pem"), pki_name(name, ".key"),
+	    tls_pki_path(client_ca), clock_wall(), &t, &f) != OK)
 		fail_msg("%s", fail_text(&f));
 	return t;
 }
 
-struct tls_client *tls_pki_client(const struct tls_pki *p, const char *ca, const char *name)
+struct tls_client *tls_pki_client(const char *ca, const char *name)
 {
 	struct tls_client *t = NULL;
 	struct fail f = { 0 };
 
-	if (tls_client_load(tls_pki_path(p, ca), name != NULL ? pki_name(p, name, ".pem") : NULL,
-	    name != NULL ? pki_name(p, name, ".key") : NULL, clock_wall(), &t, &f) != OK)
+	if (tls_client_load(tls_pki_path(ca), name != NULL ? pki_name(name, ".pem") : NULL,
+	    name != NULL ? pki_name(name, ".key") : NULL, clock_wall(), &t, &f) != OK)
 		fail_msg("%s", fail_text(&f));
 	return t;
 }

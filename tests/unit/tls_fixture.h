@@ -10,23 +10,21 @@
 #include "crypto/tls_server.h"
 #include "crypto/tls_session.h"
 
-/* ca.pem, other-ca.pem, and by ca: NAME.pem and NAME.key with NAME
+/* Of a group of tests: cmocka_run_group_tests(tests, tls_pki_set_up, tls_pki_tear_down) makes
+ * ca.pem, other-ca.pem, and by ca: NAME.pem and NAME.key with NAME
  *   node     DNS:node.test, DNS:*.wild.test, IP:127.0.0.1, IP:::1
  *   bare     a common name node.test and nothing else
  *   expired  as node
  *   caller   URI:spiffe://test/caller
  *   server-only, client-only   as node, of that purpose only
  * and by other-ca: stranger, as node. */
-struct tls_pki {
-	char dir[64];
-};
-void tls_pki_make(struct tls_pki *p);
-void tls_pki_remove(struct tls_pki *p);
-/* The path of a file in it; one of a few static ones. NULL stays NULL. */
-const char *tls_pki_path(const struct tls_pki *p, const char *file);
+int tls_pki_set_up(void **state);
+int tls_pki_tear_down(void **state);
+/* The path of one of the files; one of a few static ones. NULL stays NULL. */
+const char *tls_pki_path(const char *file);
 
-struct tls_server *tls_pki_server(const struct tls_pki *p, const char *name, const char *client_ca);
-struct tls_client *tls_pki_client(const struct tls_pki *p, const char *ca, const char *name);
+struct tls_server *tls_pki_server(const char *name, const char *client_ca);
+struct tls_client *tls_pki_client(const char *ca, const char *name);
 
 /* Two ends, and a wire between them. */
 struct tls_pair {

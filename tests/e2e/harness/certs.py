@@ -4,6 +4,7 @@ import subprocess
 
 class Authority:
     def __init__(self, directory):
+        directory.mkdir(exist_ok=True)
         self.directory = directory
         self.cert, self.key = directory / "ca.pem", directory / "ca.key"
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
