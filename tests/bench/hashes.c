@@ -15,7 +15,7 @@
 
 static unsigned memory_kib = 19456, passes = 2;
 static bool sodium;
-static atomic_bool stop;
+static double end;
 static atomic_long done;
 
 static bool hash_once(void)
@@ -29,10 +29,18 @@ static bool hash_once(void)
 	return argon2id_hash_raw(passes, memory_kib, 1, "password", 8, salt, 16, out, 32) == ARGON2_OK;
 }
 
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 static void *hash_on(void *arg)
 {
 	(void)arg;
-	while (!stop) {
+	while (now() < end) {
 		if (!hash_once()) {
 			fprintf(stderr, "hash-bench: hashing failed\n");
 			exit(1);
@@ -40,14 +48,6 @@ static void *hash_on(void *arg)
 		done++;
 	}
 	return NULL;
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 int main(int argc, char **argv)
@@ -64,12 +64,10 @@ int main(int argc, char **argv)
 	memory_kib = argc > 4 ? (unsigned)atoi(argv[4]) : memory_kib;
 	passes = argc > 5 ? (unsigned)atoi(argv[5]) : passes;
 	start = now();
+	end = start + seconds;
 	for (int i = 0; i < n; i++)
 		if (pthread_create(&t[i], NULL, hash_on, NULL) != 0)
 			return 1;
-	while (now() - start < seconds)
-		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
-	stop = true;
 	for (int i = 0; i < n; i++)
 		pthread_join(t[i], NULL);
 	printf("%.2f\n", (double)done / (now() - start));

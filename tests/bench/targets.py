@@ -52,10 +52,11 @@ HAPROXY_JWT = """
     http-request deny deny_status 401 if {{ var(txn.bearer),jwt_payload_query('$.exp','int'),sub(txn.now) -m int le 0 }}
 """
 
+# of any nginx: what it serves stands in `http`
 NGINX = """
 daemon off;
 {user}
-worker_processes 2;
+worker_processes {workers};
 pid {dir}/nginx.pid;
 error_log stderr warn;
 events {{ worker_connections 1024; }}
@@ -67,6 +68,11 @@ http {{
     uwsgi_temp_path {dir}/uwsgi;
     scgi_temp_path {dir}/scgi;
     keepalive_requests 100000000;
+{http}
+}}
+"""
+
+NGINX_PROXY = """
     http2_max_concurrent_streams 256;
     upstream node_http {{ server {node_http}; keepalive 64; keepalive_requests 100000000; }}
     upstream node_grpc {{ server {node_grpc}; keepalive 64; keepalive_requests 100000000; }}
@@ -78,8 +84,11 @@ http {{
         listen 127.0.0.1:{grpc} http2 reuseport;
         location / {{ grpc_pass grpc://node_grpc; }}
     }}
-}}
 """
+
+
+def nginx_conf(directory, workers, http):
+    return NGINX.format(dir=directory, workers=workers, http=http, user="user root;" if os.geteuid() == 0 else "")
 
 
 def listening(port):
@@ -133,8 +142,8 @@ class Haproxy(Program):
 class Nginx(Program):
     def __init__(self, node, directory, cores):
         path = directory / "nginx.conf"
-        path.write_text(NGINX.format(dir=directory, node_http=node.address["http"], node_grpc=node.address["grpc"],
-                                     user="user root;" if os.geteuid() == 0 else "", **self.take_ports()))
+        path.write_text(nginx_conf(directory, 2, NGINX_PROXY.format(
+            node_http=node.address["http"], node_grpc=node.address["grpc"], **self.take_ports())))
         super().__init__("nginx plain", ["nginx", "-p", str(directory), "-c", str(path), "-e", "stderr"],
                          directory, cores)
 

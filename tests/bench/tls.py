@@ -4,7 +4,6 @@ handshakes, handshakes resumed by a ticket, and requests on connections that are
 themselves, so that TLS and HTTP are what is measured. Rounds alternate; medians are printed. The processor
 time that one of each costs is the figure to trust on a machine that does other things too."""
 import argparse
-import os
 import re
 import statistics
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 from load import Wrk
 from meter import cpu_seconds, rss_mib
 from table import table
-from targets import listening
+from targets import listening, nginx_conf
 
 from harness import ports, process
 from harness.certs import Authority
@@ -40,20 +39,6 @@ frontend tls
 """
 
 NGINX = """
-daemon off;
-{user}
-worker_processes 1;
-pid {dir}/nginx.pid;
-error_log stderr error;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    client_body_temp_path {dir}/body;
-    proxy_temp_path {dir}/proxy;
-    fastcgi_temp_path {dir}/fastcgi;
-    uwsgi_temp_path {dir}/uwsgi;
-    scgi_temp_path {dir}/scgi;
-    keepalive_requests 100000000;
     ssl_certificate {cert};
     ssl_certificate_key {key};
     ssl_protocols TLSv1.3;
@@ -61,7 +46,6 @@ http {{
     default_type application/json;
     server {{ listen 127.0.0.1:{http} ssl; location / {{ return 200 '{{"status":"ok"}}'; }} }}
     server {{ listen 127.0.0.1:{h2} ssl http2; location / {{ return 200 '{{"status":"ok"}}'; }} }}
-}}
 """
 
 
@@ -72,8 +56,8 @@ class Rival:
         pem = directory / "both.pem"
         pem.write_bytes(Path(cert).read_bytes() + Path(key).read_bytes())
         path = directory / f"{name}.conf"
-        path.write_text(config.format(http=http, h2=h2, pem=pem, cert=cert, key=key, dir=directory,
-                                      user="user root;" if os.geteuid() == 0 else ""))
+        text = config.format(http=http, h2=h2, pem=pem, cert=cert, key=key)
+        path.write_text(nginx_conf(directory, 1, text) if name == "nginx" else text)
         self.name, self.http, self.h2 = name, http, h2
         self.process = Process(name, ["taskset", "-c", core, *argv, str(path)], directory)
         self.process.start()

@@ -258,7 +258,7 @@ static void drain_cb(struct loop_msg *m)
 	front_drain(w->front, drained_cb, w);
 }
 
-static void worker_drain(struct worker *w, struct drain_msg *m)
+static inline void worker_drain(struct worker *w, struct drain_msg *m)
 {
 	*m = (struct drain_msg){ { .cb = drain_cb }, w };
 	loop_post(w->loop, &m->msg);
