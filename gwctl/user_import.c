@@ -52,13 +52,40 @@ struct import {
 
 /* ---- rejected lines ------------------------------------------------------------------------- */
 
+static enum err rejects_fail(const struct import *im, struct fail *f)
+{
+	return fail_set(f, E_LOCAL, "%s: %s", im->reject_path, strerror(errno));
+}
+
+/* The file may be there already, from an earlier import, and is then made anew: so it must be nothing else,
+ * and not what is imported. */
+static enum err check_rejects(const struct import *im, const struct stat *file, struct fail *f)
+{
+	struct stat st;
+
+	if (lstat(im->reject_path, &st) != 0)
+		return errno == ENOENT ? OK : rejects_fail(im, f);
+	if (!S_ISREG(st.st_mode))
+		return fail_set(f, E_USAGE, "%s: not a plain file, so rejected lines can't be kept there",
+		    im->reject_path);
+	if (st.st_dev == file->st_dev && st.st_ino == file->st_ino)
+		return fail_set(f, E_USAGE, "%s: rejected lines can't be kept in the file that is imported",
+		    im->reject_path);
+	return OK;
+}
+
 static enum err open_rejects(struct import *im, struct fail *f)
 {
-	im->reject = open(im->reject_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	struct stat st;
+
+	im->reject = open(im->reject_path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (im->reject < 0 || fstat(im->reject, &st) != 0)
+		return rejects_fail(im, f);
+	if (st.st_size < im->state.reject_size) /* somebody took away what was there */
+		im->state.reject_size = st.st_size;
 	/* what a run that was cut off rejected after its last mark, this one rejects again */
-	if (im->reject < 0 || ftruncate(im->reject, im->state.reject_size) != 0 ||
-	    lseek(im->reject, 0, SEEK_END) < 0)
-		return fail_set(f, E_LOCAL, "%s: %s", im->reject_path, strerror(errno));
+	if (ftruncate(im->reject, im->state.reject_size) != 0 || lseek(im->reject, 0, SEEK_END) < 0)
+		return rejects_fail(im, f);
 	return OK;
 }
 
@@ -81,7 +108,7 @@ static enum err keep_line(struct import *im, struct str text, struct fail *f)
 	if (e != OK)
 		return e;
 	if (write_all(im->reject, text) != OK || write_all(im->reject, STR("\n")) != OK)
-		return fail_set(f, E_LOCAL, "%s: %s", im->reject_path, strerror(errno));
+		return rejects_fail(im, f);
 	im->state.reject_size += (int64_t)text.n + 1;
 	return OK;
 }
@@ -173,19 +200,36 @@ static void wait_a_little(int try)
 	nanosleep(&t, NULL);
 }
 
-static enum err send(struct import *im, struct client_reply *r, struct fail *f)
+/* Some lines of a batch. */
+struct part {
+	size_t first, n;
+};
+
+static json_t *body_of(const struct import *im, struct part p)
 {
-	char key[ID_TEXT_LEN + 32];
-	json_t *body = json_pack("{sO}", "items", im->batch.items);
+	json_t *items = json_array();
+
+	for (size_t i = p.first; i < p.first + p.n; i++)
+		json_array_append(items, json_array_get(im->batch.items, i));
+	if (json_array_size(items) != p.n) {
+		json_decref(items);
+		return NULL;
+	}
+	return im->dry_run ? json_pack("{so,sb}", "items", items, "dry_run", 1) :
+	    json_pack("{so}", "items", items);
+}
+
+static enum err send(struct import *im, struct part p, struct client_reply *r, struct fail *f)
+{
+	char key[ID_TEXT_LEN + 64];
+	json_t *body = body_of(im, p);
 	struct client_request q = { .method = "POST", .path = "/admin/users:import", .body = body,
 		.idempotency_key = im->dry_run ? NULL : key };
 	enum err e = OK;
 
 	if (body == NULL)
 		return fail_code(f, E_NOMEM);
-	if (im->dry_run)
-		json_object_set_new(body, "dry_run", json_true());
-	snprintf(key, sizeof key, "%s-%" PRId64, im->state.import, im->state.offset);
+	snprintf(key, sizeof key, "%s-%" PRId64 "-%zu-%zu", im->state.import, im->state.offset, p.first, p.n);
 	for (int i = 0; i < TRIES; i++) {
 		e = rest_call(im->g, &q, r, f);
 		if (e == OK || err_info(e)->exit != 6 || i + 1 == TRIES)
@@ -218,18 +262,46 @@ static enum err take_result(struct import *im, size_t i, const json_t *result, s
 	return reject(im, b->line[i].number, str_n(b->text.p + b->line[i].at, b->line[i].n), &why, f);
 }
 
-static enum err send_batch(struct import *im, struct fail *f)
+static enum err send_whole(struct import *im, struct part p, struct fail *f)
 {
 	struct client_reply r = { 0 };
-	enum err e = send(im, &r, f);
+	enum err e = send(im, p, &r, f);
 	const json_t *results = e == OK ? json_object_get(r.body, "results") : NULL;
 
-	if (e == OK && json_array_size(results) != im->batch.n)
+	if (e == OK && json_array_size(results) != p.n)
 		e = fail_set(f, E_BAD_UPSTREAM, "the answer is not one of this request");
-	for (size_t i = 0; e == OK && i < im->batch.n; i++)
-		e = take_result(im, i, json_array_get(results, i), f);
+	for (size_t i = 0; e == OK && i < p.n; i++)
+		e = take_result(im, p.first + i, json_array_get(results, i), f);
 	client_reply_release(&r);
 	return e;
+}
+
+static enum err reject_line(struct import *im, size_t i, struct fail *f)
+{
+	const struct batch *b = &im->batch;
+	struct fail why = *f;
+	enum err e;
+
+	*f = (struct fail){ 0 };
+	e = reject(im, b->line[i].number, str_n(b->text.p + b->line[i].at, b->line[i].n), &why, f);
+	fail_clear(&why);
+	return e;
+}
+
+/* What the gateway can't read as a whole, because of one line in it (nested too deep) or of all together
+ * (a smaller limits.body), is sent in halves, until it is known which line is none. */
+static enum err send_part(struct import *im, struct part p, struct fail *f)
+{
+	const struct part left = { p.first, p.n / 2 }, right = { p.first + left.n, p.n - left.n };
+	enum err e = send_whole(im, p, f);
+
+	if (e != E_BAD_JSON && e != E_BODY_TOO_LARGE)
+		return e;
+	if (p.n == 1)
+		return reject_line(im, p.first, f);
+	fail_clear(f);
+	e = send_part(im, left, f);
+	return e == OK ? send_part(im, right, f) : e;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------ */
@@ -249,7 +321,7 @@ static enum err run(struct import *im, struct fail *f)
 	while (e == OK && more) {
 		e = read_batch(im, &more, f);
 		if (e == OK && im->batch.n > 0)
-			e = send_batch(im, f);
+			e = send_part(im, (struct part){ 0, im->batch.n }, f);
 		if (e == OK)
 			e = mark(im, f);
 		progress_show(&im->progress, im->lines.offset,
@@ -282,6 +354,8 @@ static enum err name_files(struct import *im, struct fail *f)
 	    snprintf(im->reject_path, PATH_LEN, "%s.rejected", base);
 	int m = snprintf(im->state_path, PATH_LEN, "%s.state", im->reject_path);
 
+	if (n == 0)
+		return fail_set(f, E_USAGE, "--rejects must not be empty");
 	return n < PATH_LEN && m < PATH_LEN ? OK : fail_set(f, E_USAGE, "the name of the file is too long");
 }
 
@@ -292,14 +366,16 @@ static enum err begin(struct import *im, const struct stat *st, struct fail *f)
 	enum err e = OK;
 
 	import_state_new(&im->state, st);
-	if (im->seekable && !im->dry_run && !args_has(&im->g->args, "--restart"))
+	if (!im->dry_run)
+		e = check_rejects(im, st, f);
+	if (e == OK && im->seekable && !im->dry_run && !args_has(&im->g->args, "--restart"))
 		e = import_state_load(im->state_path, st, &im->state, &found, f);
 	if (e == OK && found) {
 		fprintf(stderr, "going on behind line %" PRId64 "\n", im->state.line);
 		e = lines_seek(&im->lines, im->state.offset, im->state.line, f);
 	}
 	if (e == OK && !found && !im->dry_run && unlink(im->reject_path) != 0 && errno != ENOENT)
-		e = fail_set(f, E_LOCAL, "%s: %s", im->reject_path, strerror(errno));
+		e = rejects_fail(im, f);
 	progress_init(&im->progress, "users", im->seekable ? st->st_size : 0,
 	    im->state.created + im->state.unchanged + im->state.rejected);
 	return e;

@@ -150,6 +150,7 @@ BAD = {
     "an escaped NUL": (b'{"email":"a\\u0000@x.test"}', "bad_json", "column"),
     "a lone surrogate": (b'{"email":"a\\ud800@x.test"}', "bad_json", "column"),
     "depth": (b'{"email":' + b"[" * 5000, "bad_json", "column"),
+    "nested, but not for jansson": (b'{"email":"a@x.test","x":' + b"[" * 40 + b"]" * 40 + b"}", "bad_json", "nested deeper"),
     "two objects": (b'{"email":"a@x.test"} {}', "bad_json", "column"),
     "too long": (b'{"email":"' + b"a" * 70000 + b'"}', "limit", "longer than 65536"),
     "no e-mail": (b"{}", "invalid_field", "email is required"),
@@ -214,6 +215,52 @@ def test_what_is_no_file_of_lines(admin):
     r = run(gw, "-", "--rejects", "bad", stdin="nonsense\n")
     assert r.returncode == 1 and (gw.directory / "bad").read_text() == "nonsense\n"
     assert run(gw, "/dev/null").json()["lines"] == 0
+
+
+def test_a_gateway_that_takes_less_at_once(gateway):
+    admin = Admin(gateway(config={"limits.body": "4KiB"}))
+    admin.gw.login()
+    people = [{"email": f"u{i}@x.test"} for i in range(1200)]
+    people[700] = {"email": "long@x.test", "display_name": "x" * 5000}
+    r = run(admin.gw, write(admin.gw, people))
+    assert {k: r.json()[k] for k in ("created", "rejected")} == {"created": 1199, "rejected": 1}
+    assert [json.loads(x)["details"]["line"] for x in r.stderr.splitlines()[:-1]] == [701]
+
+
+def test_rejected_lines_destroy_nothing(admin):
+    """Where they are kept is made anew, so it is a plain file and not the one that is imported."""
+    directory = admin.gw.directory
+    name = write(admin.gw, [{"email": "a@x.test"}, b"bad"])
+    before = (directory / name).read_bytes()
+    (directory / "dir").mkdir()
+    (directory / "precious").write_text("precious")
+    (directory / "link").symlink_to("precious")
+    os.mkfifo(directory / "pipe")
+    (directory / "same").hardlink_to(directory / name)
+    for where in ("dir", "link", "pipe", "same", name, f"./{name}", ""):
+        r = run(admin.gw, name, "--rejects", where)
+        assert r.returncode == 2 and json.loads(r.stderr)["code"] == "usage", (where, r.stderr)
+    assert (directory / "link").is_symlink() and (directory / "precious").read_text() == "precious"
+    assert (directory / "pipe").is_fifo() and (directory / name).read_bytes() == before
+    assert set(users(admin)) == {"root@example.test"}
+    (directory / "old").write_text("of an earlier import, for all to read")
+    assert run(admin.gw, name, "--rejects", "old").returncode == 1
+    assert (directory / "old").read_text() == "bad\n" and (directory / "old").stat().st_mode & 0o777 == 0o600
+
+
+def test_rejected_lines_that_somebody_took_away(admin):
+    """An import that goes on leaves no hole where they were."""
+    gw = admin.gw
+    name = write(gw, [b"bad", *({"email": f"u{i}@x.test"} for i in range(700)), b"worse"])
+    state = gw.directory / f"{name}.rejected.state"
+    gw.stop()
+    assert run(gw, name).returncode == 6
+    kept = json.loads(state.read_text())
+    state.write_text(json.dumps({**kept, "reject_size": 4096, "offset": 4, "line": 1, "rejected": 1}))
+    (gw.directory / f"{name}.rejected").unlink()
+    gw.replicas[0].start()
+    assert run(gw, name).json()["rejected"] == 2
+    assert (gw.directory / f"{name}.rejected").read_text() == "worse\n"
 
 
 def test_a_line_of_a_gigabyte(admin):
