@@ -113,6 +113,11 @@ static void install(struct worker *w, const struct worker_snapshots *s)
 		reconfigure(w, s->config);
 }
 
+static void catch_up(void *ctx)
+{
+	(void)feed_sync(((const struct ctl *)ctx)->feed, CLOCK_SEC);
+}
+
 static enum err new_authn(struct worker *w, const struct worker_config *c)
 {
 	struct authn_config ac = {
@@ -130,6 +135,8 @@ static enum err new_authn(struct worker *w, const struct worker_config *c)
 		.store = c->store,
 		.hasher = c->ctl->hasher,
 		.throttle = c->ctl->throttle,
+		.catch_up = catch_up,
+		.catch_up_ctx = c->ctl,
 	};
 	enum err e = principal_cache_new(w->loop, c->lane, c->store, PRINCIPALS_MAX, &w->principals);
 

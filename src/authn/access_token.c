@@ -40,23 +40,26 @@ static bool id_none(struct id id)
 	return id_eq(id, (struct id){ { 0 } });
 }
 
-/* Everything but the signature. */
+/* Everything but the signature. E_NOT_FOUND: nothing is wrong but that its key is not known here. */
 static enum err precheck(struct verification *v, const struct keyring_entry **key,
     enum obs_auth_reason *reason)
 {
+	enum err e;
+
 	*reason = OBS_AUTH_MALFORMED;
-	if (jws_parse(v->token, v->scratch, v->token.n, &v->jws) != OK)
-		return E_UNAUTHENTICATED;
-	*reason = OBS_AUTH_UNKNOWN;
-	*key = keyring_find(v->keys, v->jws.kid);
-	if (*key == NULL || ((*key)->not_after != 0 && v->now >= (*key)->not_after))
-		return E_UNAUTHENTICATED;
-	memcpy(v->kid, (*key)->kid, sizeof v->kid);
-	*reason = OBS_AUTH_MALFORMED;
-	if (jwt_access_parse(&v->jws, &v->claims) != OK)
+	if (jws_parse(v->token, v->scratch, v->token.n, &v->jws) != OK ||
+	    jwt_access_parse(&v->jws, &v->claims) != OK)
 		return E_UNAUTHENTICATED;
 	*reason = v->now >= v->claims.exp * CLOCK_SEC ? OBS_AUTH_EXPIRED : OBS_AUTH_UNKNOWN;
-	return jwt_access_check(&v->claims, v->config->issuer, v->config->audience, v->now, 0);
+	e = jwt_access_check(&v->claims, v->config->issuer, v->config->audience, v->now, 0);
+	if (e != OK)
+		return e;
+	*reason = OBS_AUTH_UNKNOWN;
+	*key = keyring_find(v->keys, v->jws.kid);
+	if (*key == NULL)
+		return E_NOT_FOUND;
+	memcpy(v->kid, (*key)->kid, sizeof v->kid);
+	return (*key)->not_after == 0 || v->now < (*key)->not_after ? OK : E_UNAUTHENTICATED;
 }
 
 static enum err check_signature(struct verification *v, const struct keyring_entry *key,
@@ -118,21 +121,52 @@ static enum err verify_on_lane(struct attempt *t, const struct verification *v)
 	return e;
 }
 
+/* ---- a key of which this replica has not heard yet ------------------------------------------- */
+
+static enum err verify(struct attempt *t, bool may_catch_up);
+
+static enum err catch_up_work(struct attempt *t)
+{
+	const struct authn_config *c = authn_config(t->a);
+
+	c->catch_up(c->catch_up_ctx);
+	return OK;
+}
+
+static enum err catch_up_finish(struct attempt *t, enum err e)
+{
+	(void)e;
+	return verify(t, false);
+}
+
+/* Another replica may have rotated keys twice since the feed was read last: a key is known here as the
+ * next one, but this one has been next for a moment only. */
+static enum err catch_up(struct attempt *t)
+{
+	t->work = catch_up_work;
+	t->finish = catch_up_finish;
+	return attempt_to_lane(t);
+}
+
 /* ---- on the worker -------------------------------------------------------------------------- */
 
-static enum err verify(struct attempt *t)
+static enum err verify(struct attempt *t, bool may_catch_up)
 {
 	struct verification v = { .keys = authn_keys(t->a), .config = authn_config(t->a),
 		.token = t->credential, .now = loop_wall(authn_config(t->a)->loop) };
 	const struct keyring_entry *key;
 	enum obs_auth_reason reason;
+	enum err e;
 
 	if (v.keys == NULL)
 		return E_STATE_STALE;
 	v.scratch = attempt_alloc(t, v.token.n + 1);
 	if (v.scratch == NULL)
 		return E_NOMEM;
-	if (precheck(&v, &key, &reason) != OK)
+	e = precheck(&v, &key, &reason);
+	if (e == E_NOT_FOUND && may_catch_up && authn_may_catch_up(t->a))
+		return catch_up(t);
+	if (e != OK)
 		return attempt_refuse(t, reason);
 	if (token_cache_is_bad(authn_tokens(t->a), v.token))
 		return attempt_refuse(t, OBS_AUTH_SIGNATURE);
@@ -169,7 +203,7 @@ static enum err check(struct attempt *t)
 
 	t->resolved = remember;
 	if (k == NULL)
-		return t->credential.n <= TOKEN_MAX ? verify(t) : attempt_refuse(t, OBS_AUTH_MALFORMED);
+		return t->credential.n <= TOKEN_MAX ? verify(t, true) : attempt_refuse(t, OBS_AUTH_MALFORMED);
 	if (now >= k->until) {
 		token_cache_remove(authn_tokens(t->a), k);
 		return attempt_refuse(t, OBS_AUTH_EXPIRED);

@@ -16,6 +16,7 @@
 #define JOBS_MAX 256            /* of one class on the control lane, for one worker */
 #define WAITS_MAX 256           /* for anything else */
 #define BAD_SIGNATURES_MAX 200  /* a second, that a worker checks itself: 2 % of a core */
+#define CATCH_UPS_MAX 4         /* a second: each may hold a thread of the lane for as long */
 
 /* The chain of CONTRACT 4. The first whose credential is presented decides. A Bearer token that names
  * another issuer that is configured is that issuer's (it is never ours: the two can't have the same
@@ -30,8 +31,10 @@ struct authn {
 	struct token_cache tokens;
 	struct proof_cache proofs;
 	size_t jobs[AUTH__COUNT], waits;
-	int64_t bad_since; /* loop_now: the second that bad counts in */
-	unsigned bad;
+	struct count {
+		int64_t since; /* loop_now: the second that it counts in */
+		unsigned n;
+	} bad, catch_ups;
 };
 
 enum err authn_new(const struct authn_config *c, struct authn **out)
@@ -95,20 +98,32 @@ void authn_flush(struct authn *a)
 	proof_cache_flush(&a->proofs);
 }
 
-bool authn_flooded(struct authn *a)
+/* Within this second. */
+static unsigned counted(struct authn *a, struct count *c)
 {
 	int64_t now = loop_now(a->c.loop);
 
-	if (now - a->bad_since >= CLOCK_SEC) {
-		a->bad_since = now;
-		a->bad = 0;
-	}
-	return a->bad >= BAD_SIGNATURES_MAX;
+	if (now - c->since >= CLOCK_SEC)
+		*c = (struct count){ now, 0 };
+	return c->n;
+}
+
+bool authn_flooded(struct authn *a)
+{
+	return counted(a, &a->bad) >= BAD_SIGNATURES_MAX;
 }
 
 void authn_count_bad(struct authn *a)
 {
-	a->bad++;
+	a->bad.n++;
+}
+
+bool authn_may_catch_up(struct authn *a)
+{
+	if (a->c.catch_up == NULL || counted(a, &a->catch_ups) >= CATCH_UPS_MAX)
+		return false;
+	a->catch_ups.n++;
+	return true;
 }
 
 /* ---- what classes are given ----------------------------------------------------------------- */

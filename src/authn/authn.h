@@ -40,6 +40,10 @@ struct authn_config {
 	struct store *store;
 	struct hasher *hasher;
 	struct throttle *throttle; /* NULL: nothing is limited */
+	/* Called on the lane; returns when every change made so far, anywhere, has been handed to the worker,
+	 * or gives up after a second. NULL: keys come when they come. */
+	void (*catch_up)(void *ctx);
+	void *catch_up_ctx;
 };
 
 enum err authn_new(const struct authn_config *c, struct authn **out);

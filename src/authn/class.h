@@ -93,5 +93,7 @@ struct keyring *authn_keys(struct authn *a);
  * itself. */
 bool authn_flooded(struct authn *a);
 void authn_count_bad(struct authn *a);
+/* Whether this worker may ask now for changes that it has not seen; counts it. */
+bool authn_may_catch_up(struct authn *a);
 
 #endif

@@ -161,6 +161,16 @@ def test_one_of_two_replicas_rotates(pair):
     assert abs(len(retired) - len(rows)) <= 1
 
 
+def test_a_key_that_was_next_for_a_moment_only(pair):
+    """Rotated twice at once, the key that signs is new to the other replica, which then looks."""
+    gw = pair()
+    root = gw.signin()["access_token"]
+    for _ in range(3):
+        for _ in range(2):
+            gw.admin("POST", "/admin/keys/rotate", root, replica=0)
+        assert me(gw, gw.signin(replica=0)["access_token"], replica=1) == 200
+
+
 def test_credentials_are_refused_on_both_replicas(pair):
     gw = pair()
     door = Door(gw)

@@ -107,6 +107,26 @@ const char *bearer(struct world *w, const struct jwt_access *c, char z[4096])
 	return z;
 }
 
+static void keys_come(struct loop_msg *m)
+{
+	struct world *w = (struct world *)((char *)m - offsetof(struct world, keys_msg));
+
+	if (w->keys_to_come == NULL)
+		return;
+	set_keys(w, w->keys_to_come);
+	w->keys_to_come = NULL;
+}
+
+/* What the feed does: the worker has the keys before this returns to whoever waits. */
+static void catch_up(void *ctx)
+{
+	struct world *w = ctx;
+
+	w->caught_up++;
+	w->keys_msg.cb = keys_come;
+	loop_post(w->lane.loop, &w->keys_msg);
+}
+
 /* ---- the world ------------------------------------------------------------------------------- */
 
 int authn_setup(void **state)
@@ -132,7 +152,7 @@ int authn_setup(void **state)
 	    .audience = STR("gateway"), .basic_without_tls = &w->basic_without_tls,
 	    .max_tokens = 8, .loop = w->lane.loop, .obs = w->worker,
 	    .principals = w->principals, .lane = w->lane.pool, .store = w->x.store,
-	    .hasher = w->hasher }, &w->authn), OK);
+	    .hasher = w->hasher, .catch_up = catch_up, .catch_up_ctx = w }, &w->authn), OK);
 	w->ada = id_new(w->now);
 	w->sid = id_new(w->now);
 	w->robot = id_new(w->now);

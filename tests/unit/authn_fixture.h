@@ -32,6 +32,9 @@ struct world {
 	struct authn *authn;
 	_Atomic bool basic_without_tls;
 	struct keyring *keys; /* the test's own reference */
+	struct keyring *keys_to_come; /* when authn asks to catch up; NULL: nothing new */
+	struct loop_msg keys_msg;
+	unsigned caught_up;
 	struct id ada, sid, robot, key_id;
 	char api_key[API_KEY_LEN], secret[TOKEN_LEN];
 	int64_t now; /* the loop's wall time; it stands still but in tick */

@@ -216,6 +216,46 @@ static void test_keys_that_go(void **state)
 	assert_int_equal(ask(w, bearer(w, &c, next), NULL), OK);
 }
 
+/* Keys that another replica has made a moment ago: a token of them is asked about, not refused. */
+static void test_keys_that_come(void **state)
+{
+	struct world *w = *state;
+	struct keyring *old = keyring_ref(w->keys), *new = new_keys(0);
+	struct jwt_access c = claims_of(w);
+	char t[4096];
+	bool at_once;
+
+	set_keys(w, keyring_ref(new));
+	bearer(w, &c, t);
+	set_keys(w, old);
+	w->keys_to_come = new;
+	assert_int_equal(ask(w, t, &at_once), OK);
+	assert_false(at_once);
+	assert_int_equal(w->caught_up, 1);
+	assert_int_equal(failures(w, "access_token", "unknown"), 0);
+}
+
+/* Whoever makes keys up costs the lane a few questions a second; what is wrong besides, none. */
+static void test_keys_that_nobody_has(void **state)
+{
+	struct world *w = *state;
+	struct keyring *ours = keyring_ref(w->keys);
+	struct jwt_access c = claims_of(w);
+	char t[4096], expired[4096];
+
+	set_keys(w, new_keys(0));
+	bearer(w, &c, t);
+	c.exp = w->now / CLOCK_SEC - 1;
+	bearer(w, &c, expired);
+	set_keys(w, ours);
+	assert_int_equal(ask(w, expired, NULL), E_UNAUTHENTICATED);
+	assert_int_equal(w->caught_up, 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(ask(w, t, NULL), E_UNAUTHENTICATED);
+	assert_in_range(w->caught_up, 1, 4 * (1 + (unsigned)((loop_wall(w->lane.loop) - w->now) / CLOCK_SEC)));
+	assert_int_equal(failures(w, "access_token", "unknown"), 100);
+}
+
 /* Puts another character into the signature, at most 40 before its end. */
 static void spoil(char *t, unsigned i)
 {
@@ -306,6 +346,7 @@ int main(void)
 		T(test_claims), T(test_sessions), T(test_ended_session_refuses_at_once),
 		T(test_disabled_principal), T(test_other_changes_cost_a_lookup),
 		T(test_expiry_between_uses), T(test_session_limit_between_uses), T(test_keys_that_go),
+		T(test_keys_that_come), T(test_keys_that_nobody_has),
 		T(test_bad_signature), T(test_flood), T(test_store_away), T(test_no_keys_yet),
 	};
 
