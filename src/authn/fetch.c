@@ -120,11 +120,9 @@ static void read_cache_control(struct fetch *x, struct str rest)
 static size_t on_header(char *p, size_t size, size_t n, void *ctx)
 {
 	struct fetch *x = ctx;
-	struct str value, name = str_cut(str_n(p, size * n), ':', &value);
+	struct str value, name = str_cut(str_chomp(str_n(p, size * n)), ':', &value);
 	uint64_t seconds;
 
-	while (value.n > 0 && (value.p[value.n - 1] == '\r' || value.p[value.n - 1] == '\n'))
-		value.n--;
 	value = str_trim(value);
 	if (str_ieq(name, STR("cache-control")))
 		read_cache_control(x, value);

@@ -60,6 +60,13 @@ static inline struct str str_cut(struct str s, char sep, struct str *rest)
 	*rest = (struct str){ c + 1, s.n - (size_t)(c - s.p) - 1 };
 	return (struct str){ s.p, (size_t)(c - s.p) };
 }
+/* Without the ends of lines at its end. */
+static inline struct str str_chomp(struct str s)
+{
+	while (s.n > 0 && (s.p[s.n - 1] == '\r' || s.p[s.n - 1] == '\n'))
+		s.n--;
+	return s;
+}
 static inline struct str str_trim(struct str s)
 {
 	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))

@@ -149,9 +149,7 @@ static bool decode_key(struct str text, unsigned char key[32])
 {
 	size_t n = 0;
 
-	while (text.n > 0 && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\r'))
-		text.n--;
-	return b64_decode(str_trim(text), key, 32, &n) && n == 32;
+	return b64_decode(str_trim(str_chomp(text)), key, 32, &n) && n == 32;
 }
 
 static bool write_all(int fd, const char *p, size_t n)

@@ -59,10 +59,8 @@ static void keep_header(struct str line, const char *name, char *out, size_t cap
 static size_t on_header(char *p, size_t size, size_t n, void *ctx)
 {
 	struct http_answer *a = ctx;
-	struct str line = str_n(p, size * n);
+	struct str line = str_chomp(str_n(p, size * n));
 
-	while (line.n > 0 && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
-		line.n--;
 	keep_header(line, "location", a->location, sizeof a->location);
 	keep_header(line, "x-rqlite-version", a->version, sizeof a->version);
 	return size * n;
