@@ -7,9 +7,9 @@
 #include "base/jsonr.h"
 #include "base/secret.h"
 #include "crypto/jws.h"
+#include "crypto/jwt.h"
 
 #define SUBJECT_MAX 255
-#define TIME_MAX INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
 
 /* ---- claims ---------------------------------------------------------------------------------- */
 
@@ -40,7 +40,7 @@ static bool read_text(struct jsonr *r, struct str *out)
 
 static bool read_time(struct jsonr *r, int64_t *out)
 {
-	return jsonr_int(r, out) && *out > 0 && *out <= TIME_MAX;
+	return jwt_time_read(r, out) && *out > 0;
 }
 
 static bool read_aud(struct jsonr *r, struct str *aud)

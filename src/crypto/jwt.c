@@ -153,7 +153,7 @@ out:
 enum { ISS = 1, AUD = 2, SUB = 4, SID = 8, IAT = 16, EXP = 32, NBF = 64, JTI = 128, AMR = 256,
 	AUTH_TIME = 512, REQUIRED = ISS | AUD | SUB | IAT | EXP | JTI };
 
-static bool read_time(struct jsonr *r, int64_t *out)
+bool jwt_time_read(struct jsonr *r, int64_t *out)
 {
 	return jsonr_int(r, out) && *out >= 0 && *out <= TIME_MAX;
 }
@@ -224,12 +224,12 @@ static bool read_claim(struct jsonr *r, unsigned claim, struct jwt_access *out)
 	case AUD: return read_aud(r, out->aud);
 	case SUB: return read_id(r, &out->sub);
 	case SID: return read_id(r, &out->sid);
-	case IAT: return read_time(r, &out->iat);
-	case EXP: return read_time(r, &out->exp);
-	case NBF: return read_time(r, &out->nbf);
+	case IAT: return jwt_time_read(r, &out->iat);
+	case EXP: return jwt_time_read(r, &out->exp);
+	case NBF: return jwt_time_read(r, &out->nbf);
 	case JTI: return read_id(r, &out->jti);
 	case AMR: return read_amr(r, &out->amr);
-	case AUTH_TIME: return read_time(r, &out->auth_time);
+	case AUTH_TIME: return jwt_time_read(r, &out->auth_time);
 	default: return jsonr_skip(r);
 	}
 }

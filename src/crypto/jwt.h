@@ -7,6 +7,7 @@
 #ifndef CRYPTO_JWT_H
 #define CRYPTO_JWT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -14,6 +15,7 @@
 #include "base/id.h"
 #include "base/str.h"
 
+struct jsonr;
 struct jws;
 struct keyring;
 
@@ -55,6 +57,9 @@ struct str jwt_amr_text(unsigned amr, char out[JWT_AMR_TEXT]);
 /* Appends the signed token. E_NOT_READY when the keyring has no key that signs. */
 enum err jwt_access_issue(const struct keyring *k, const struct jwt_access *claims,
     struct buf *out);
+
+/* A NumericDate (RFC 7519, 2): whole seconds, from 0 to the year 9999. Of any kind of token. */
+bool jwt_time_read(struct jsonr *r, int64_t *out);
 
 /* Reads the claims of a token whose signature the caller has verified. The payload is decoded in
  * place (it lies in jws_parse's scratch); views point there. Refused: a `typ` other than at+jwt,

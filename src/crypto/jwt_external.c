@@ -5,8 +5,7 @@
 #include "base/clock.h"
 #include "base/jsonr.h"
 #include "crypto/jws.h"
-
-#define TIME_MAX INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
+#include "crypto/jwt.h"
 
 /* The scratch that the caller gave to jws_parse: writable, and ours until its next use. */
 static struct jsonr payload(const struct jws *j)
@@ -43,11 +42,6 @@ struct reading {
 	bool id_token; /* it has what only ID tokens need */
 	bool has_aud, has_exp;
 };
-
-static bool read_time(struct jsonr *r, int64_t *out)
-{
-	return jsonr_int(r, out) && *out >= 0 && *out <= TIME_MAX;
-}
 
 /* Text for logs and look-ups: no control characters. */
 static bool read_subject(struct jsonr *r, struct str *out)
@@ -154,9 +148,9 @@ static bool read_claim(struct jsonr *r, struct str name, struct reading *x)
 		return read_scopes(r, &out->scopes);
 	switch (claim_of(name)) {
 	case AUD: return read_aud(r, x);
-	case EXP: return x->has_exp = read_time(r, &out->exp);
-	case NBF: return read_time(r, &out->nbf);
-	case IAT: return read_time(r, &out->iat);
+	case EXP: return x->has_exp = jwt_time_read(r, &out->exp);
+	case NBF: return jwt_time_read(r, &out->nbf);
+	case IAT: return jwt_time_read(r, &out->iat);
 	case TYP: return x->bearer = read_word(r, is_bearer);
 	case TOKEN_USE: return x->bearer = read_word(r, is_access);
 	case ID_ONLY: return x->id_token = jsonr_skip(r);

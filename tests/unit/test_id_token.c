@@ -61,6 +61,8 @@ static void what_is_taken_and_what_is_not(void **state)
 		{ "{" GOOD ",\"nonce\":7}", NULL, false },
 		{ "{" GOOD ",\"nonce\":\"\"}", NULL, false },
 		{ "{" GOOD ",\"azp\":[]}", NULL, false },
+		{ "{" GOOD ",\"nbf\":1}", NULL, true },
+		{ "{" GOOD ",\"nbf\":0}", NULL, false },
 		{ "{" GOOD "} ", NULL, true },
 		{ "{" GOOD "}x", NULL, false },
 		{ "[]", NULL, false },
