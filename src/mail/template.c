@@ -248,6 +248,19 @@ static bool is_kind_file(const char *name)
 	return false;
 }
 
+static enum err no_such_kind(const char *dir, const char *name, struct fail *f)
+{
+	struct buf all;
+
+	buf_init(&all, 1024);
+	for (int k = 0; k < MAIL__KINDS; k++)
+		buf_printf(&all, "%s%s", k > 0 ? ", " : "", kinds[k]);
+	fail_set(f, E_CONFIG, "mail.templates: %s/%s: there is no such kind of mail; there are %.*s", dir,
+	    name, STR_ARG(buf_str(&all)));
+	buf_release(&all);
+	return E_CONFIG;
+}
+
 /* A file whose name was mistyped would be ignored silently. */
 static enum err check_names(const char *dir, struct fail *f)
 {
@@ -263,9 +276,7 @@ static enum err check_names(const char *dir, struct fail *f)
 		if (entry->d_name[0] == '.' || n < 4 || strcmp(entry->d_name + n - 4, SUFFIX) != 0)
 			continue;
 		if (!is_kind_file(entry->d_name))
-			e = fail_set(f, E_CONFIG, "mail.templates: %s/%s: there is no such kind of mail; "
-			    "there are verify, reset, password_changed, email_taken, mfa_removed, "
-			    "identity_linked, identity_unlinked", dir, entry->d_name);
+			e = no_such_kind(dir, entry->d_name, f);
 	}
 	closedir(d);
 	return e;

@@ -135,7 +135,8 @@ static void mistakes_are_found_when_loading(void **state)
 		{ "email_taken.txt", "Subject: \n\nx", "the first line must be 'Subject: ...'" },
 		{ "email_taken.txt", "", "the first line must be 'Subject: ...'" },
 		{ "email_taken.txt", "Subject: x\n\n\xff", "must be UTF-8" },
-		{ "rest.txt", "Subject: x\n\n{{link}}", "rest.txt: there is no such kind of mail" },
+		{ "rest.txt", "Subject: x\n\n{{link}}", "rest.txt: there is no such kind of mail; there are "
+		  "verify, reset, password_changed, email_taken, mfa_removed, identity_linked, identity_unlinked" },
 	};
 	struct mail_templates *t = NULL;
 
