@@ -1,5 +1,5 @@
-/* The rqlite engine. Each attempt of a call goes to one node; what is safe to repeat is repeated on
- * the next node until the call's time is over.
+/* The rqlite engine. What is safe to repeat is repeated, on one node after the other, until the call's
+ * time is over (rqlite_call.h).
  *
  * Writes are safe to repeat, whatever became of an attempt: the batch's first statement inserts its
  * op_id, so a second application is refused. Only when a later attempt is refused for another reason
@@ -12,31 +12,18 @@
  * by the group's op_id) and each goes alone, so that its answer never hangs on its neighbours. A single
  * statement that wants one row and finds none refuses nobody: it has changed nothing, and its op_id is
  * put there only when it found it. rqlite's bulk requests without a transaction would be no use: there
- * a statement can't depend on its op_id.
- *
- * Leader calls ask for `redirect` and remember where it led. When that address can't be reached from
- * here (it is what the node advertises), the other nodes forward for a while. */
-#include <pthread.h>
-#include <stdatomic.h>
+ * a statement can't depend on its op_id. */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/heap.h"
-#include "base/rnd.h"
 #include "store/engine.h"
+#include "store/rqlite_call.h"
 #include "store/rqlite_group.h"
-#include "store/rqlite_http.h"
 #include "store/rqlite_wire.h"
 
-#define NODES_MAX 16
-#define BODY_MAX (64u << 20)
-#define ATTEMPT_MIN (2500 * CLOCK_MS) /* a node that says nothing for so long is left */
-#define PAUSE_MIN (4 * CLOCK_MS)
-#define PAUSE_MAX (200 * CLOCK_MS)
-#define FORWARD_FOR (5 * CLOCK_SEC)
 #define OPS_KEPT (3600 * CLOCK_SEC)
 #define RIDER_STATEMENTS 16 /* larger batches go alone */
 #define RIDER_BYTES 16384
@@ -44,173 +31,9 @@
 struct rqlite {
 	struct engine engine;
 	struct meter *meter;
-	struct http_pool *http;
 	struct group group;
-	int64_t timeout_us, attempt_us;
-	atomic_bool stop;
-	atomic_bool linearizable;
-	atomic_int_fast64_t forward_until; /* monotonic */
-	atomic_size_t leader, nearest;     /* nodes to try first */
-	pthread_mutex_t lock;              /* adding to node[] */
-	atomic_size_t nodes;
-	char *node[NODES_MAX]; /* "http://host:port"; the first nodes are the configured ones */
+	struct rqlite_nodes nodes;
 };
-
-/* One call: its time, its answer, how it has gone so far. */
-struct call {
-	struct rqlite *r;
-	int64_t deadline;
-	int64_t pause;
-	struct http_answer answer;
-};
-
-static void call_init(struct call *c, struct rqlite *r)
-{
-	*c = (struct call){ .r = r, .deadline = clock_mono() + r->timeout_us, .pause = PAUSE_MIN };
-	buf_init(&c->answer.body, BODY_MAX);
-}
-
-static void call_release(struct call *c)
-{
-	buf_release(&c->answer.body);
-}
-
-static bool call_over(const struct call *c)
-{
-	return c->r->stop || clock_mono() >= c->deadline;
-}
-
-/* Waits a little, longer each time, not the same for everybody. */
-static void call_pause(struct call *c)
-{
-	uint16_t dice;
-	int64_t us;
-
-	rnd_bytes(&dice, sizeof dice);
-	us = c->pause / 2 + c->pause * dice / 0x20000;
-	c->pause = c->pause * 2 < PAUSE_MAX ? c->pause * 2 : PAUSE_MAX;
-	nanosleep(&(struct timespec){ us / CLOCK_SEC, us % CLOCK_SEC * 1000 }, NULL);
-}
-
-/* ---- nodes --------------------------------------------------------------------------------- */
-
-static bool same_node(const char *node, struct str url)
-{
-	return str_ieq(str_c(node), url);
-}
-
-/* The index of the node, which is added when it is new and there is room. */
-static size_t node_index(struct rqlite *r, struct str url)
-{
-	size_t i, n;
-
-	pthread_mutex_lock(&r->lock);
-	n = r->nodes;
-	for (i = 0; i < n && !same_node(r->node[i], url); i++)
-		;
-	if (i == n && n < NODES_MAX && (r->node[n] = heap_alloc(url.n + 1)) != NULL) {
-		memcpy(r->node[n], url.p, url.n);
-		r->node[n][url.n] = '\0';
-		r->nodes = n + 1;
-	}
-	n = r->nodes;
-	pthread_mutex_unlock(&r->lock);
-	return i < n ? i : 0;
-}
-
-/* "http://host:port/db/..." -> "http://host:port"; STR_NONE when it is no such URL. */
-static struct str url_base(struct str url)
-{
-	struct str host;
-	size_t scheme = str_starts(url, STR("http://")) ? 7 : str_starts(url, STR("https://")) ? 8 : 0;
-
-	if (scheme == 0)
-		return STR_NONE;
-	host = str_cut(str_skip(url, scheme), '/', &(struct str){ 0 });
-	return host.n > 0 ? str_n(url.p, scheme + host.n) : STR_NONE;
-}
-
-/* Leaves a node that did not help, unless somebody else has already. */
-static void next_node(struct rqlite *r, atomic_size_t *which, size_t from)
-{
-	atomic_compare_exchange_strong(which, &from, (from + 1) % r->nodes);
-}
-
-/* ---- attempts ------------------------------------------------------------------------------ */
-
-/* One request to one node. *which: the node to try, changed when it does not answer or when it says
- * who leads. HTTP_NOT_SENT also for a redirect: nothing was done yet. */
-static enum http_result attempt(struct call *c, atomic_size_t *which, const char *path,
-    struct str body, struct fail *f)
-{
-	struct rqlite *r = c->r;
-	bool forward = which != &r->leader || clock_mono() < r->forward_until;
-	int64_t left = c->deadline - clock_mono();
-	size_t at = *which % r->nodes;
-	struct str leader;
-	char url[512];
-	enum http_result res;
-
-	snprintf(url, sizeof url, "%s%s%s", r->node[at], path, forward ? "" : "&redirect");
-	res = http_post(r->http, url, body, left < r->attempt_us ? left : r->attempt_us, &c->answer, f);
-	if (res != HTTP_ANSWERED) {
-		next_node(r, which, at);
-		return res;
-	}
-	if (c->answer.version[0] != '\0')
-		r->linearizable = wire_has_linearizable(str_c(c->answer.version));
-	if (c->answer.status != 301 && c->answer.status != 307 && c->answer.status != 308)
-		return HTTP_ANSWERED;
-	leader = url_base(str_c(c->answer.location));
-	if (leader.p != NULL)
-		*which = node_index(r, leader);
-	else
-		next_node(r, which, at);
-	fail_set(f, E_STORE_UNAVAILABLE, "%s: redirected to '%s'", r->node[at], c->answer.location);
-	return HTTP_NOT_SENT;
-}
-
-/* An attempt at the leader; follows one redirect at once, and sees whether the address is any good. */
-static enum http_result attempt_leader(struct call *c, const char *path, struct str body,
-    struct fail *f)
-{
-	struct rqlite *r = c->r;
-	enum http_result res = attempt(c, &r->leader, path, body, f);
-
-	if (res != HTTP_NOT_SENT || c->answer.location[0] == '\0')
-		return res;
-	res = attempt(c, &r->leader, path, body, f);
-	if (res == HTTP_NOT_SENT && c->answer.location[0] == '\0')
-		r->forward_until = clock_mono() + FORWARD_FOR;
-	return res;
-}
-
-/* A statement list that may be repeated at will, until it is answered. */
-static enum err ask(struct call *c, bool leader, const char *path, struct str body, size_t n,
-    struct arena *a, struct store_rows *out, struct fail *f)
-{
-	struct rqlite *r = c->r;
-	enum err e = E_STORE_UNAVAILABLE;
-	enum http_result res;
-	bool again = true;
-
-	for (;;) {
-		size_t at = leader ? r->leader : r->nearest;
-
-		res = leader ? attempt_leader(c, path, body, f) :
-		    attempt(c, &r->nearest, path, body, f);
-		if (res == HTTP_ANSWERED) {
-			e = wire_read_rows(c->answer.status, buf_str(&c->answer.body), n, a, out,
-			    &again, f);
-			if (e == OK || !again)
-				return e;
-			next_node(r, leader ? &r->leader : &r->nearest, at);
-		}
-		if (call_over(c))
-			return E_STORE_UNAVAILABLE;
-		call_pause(c);
-	}
-}
 
 /* ---- read ---------------------------------------------------------------------------------- */
 
@@ -222,7 +45,7 @@ static const char *read_path(const struct rqlite *r, enum store_level level)
 	case STORE_FRESH:
 		return "/db/query?level=weak&transaction&blob_array";
 	default: /* older servers would take `linearizable` for `weak` */
-		return r->linearizable ? "/db/query?level=linearizable&transaction&blob_array" :
+		return r->nodes.linearizable ? "/db/query?level=linearizable&transaction&blob_array" :
 		    "/db/query?level=strong&transaction&blob_array";
 	}
 }
@@ -233,15 +56,15 @@ static enum err rqlite_read(struct engine *engine, enum store_level level,
 {
 	struct rqlite *r = (struct rqlite *)engine;
 	struct buf body;
-	struct call c;
+	struct rqlite_call c;
 	enum err e;
 
-	buf_init(&body, BODY_MAX);
-	call_init(&c, r);
+	buf_init(&body, RQLITE_BODY_MAX);
+	rqlite_call_init(&c, &r->nodes);
 	e = wire_statements(&body, stmts, n, f);
 	if (e == OK)
-		e = ask(&c, level != STORE_STALE, read_path(r, level), buf_str(&body), n, a, out, f);
-	call_release(&c);
+		e = rqlite_call_ask(&c, level != STORE_STALE, read_path(r, level), buf_str(&body), n, a, out, f);
+	rqlite_call_release(&c);
 	buf_release(&body);
 	return e;
 }
@@ -257,15 +80,15 @@ static enum err rqlite_read(struct engine *engine, enum store_level level,
     "\\tok INTEGER NOT NULL CHECK (ok = 1)\\n" \
     ") STRICT\"]"
 
-static enum err make_tables(struct call *c, struct arena *a, struct fail *f)
+static enum err make_tables(struct rqlite_call *c, struct arena *a, struct fail *f)
 {
 	struct store_rows none[2];
 
-	return ask(c, true, "/db/execute?transaction&blob_array", STR(OWN_TABLES), 2, a, none, f);
+	return rqlite_call_ask(c, true, "/db/execute?transaction&blob_array", STR(OWN_TABLES), 2, a, none, f);
 }
 
 /* Finds out for good whether the batch has happened, and sees to it that it never will when not. */
-static enum err settle(struct call *c, struct id op_id, struct arena *a, bool *happened,
+static enum err settle(struct rqlite_call *c, struct id op_id, struct arena *a, bool *happened,
     struct fail *f)
 {
 	struct store_stmt st = STMT("INSERT INTO op (op_id, fenced) VALUES (?, 1)"
@@ -277,7 +100,7 @@ static enum err settle(struct call *c, struct id op_id, struct arena *a, bool *h
 	buf_init(&body, 4096);
 	e = wire_statements(&body, &st, 1, f);
 	if (e == OK)
-		e = ask(c, true, "/db/execute?transaction&blob_array", buf_str(&body), 1, a, &r, f);
+		e = rqlite_call_ask(c, true, "/db/execute?transaction&blob_array", buf_str(&body), 1, a, &r, f);
 	if (e == OK && r.nrows != 1)
 		e = fail_set(f, E_INTERNAL, "rqlite did not return the outcome of an op_id");
 	if (e == OK)
@@ -288,7 +111,7 @@ static enum err settle(struct call *c, struct id op_id, struct arena *a, bool *h
 
 /* The end of a write of which an attempt may have happened, or has. `e`, `f`: what to return when it
  * has not. */
-static enum err settled(struct call *c, struct id op_id, struct arena *a, enum err e,
+static enum err settled(struct rqlite_call *c, struct id op_id, struct arena *a, enum err e,
     struct fail *f)
 {
 	struct fail own = { 0 };
@@ -326,14 +149,13 @@ static enum wire_outcome read_outcome(struct message *m, const struct http_answe
 	return wire_read_group(a->status, buf_str(&a->body), m->group, m->n, m->held, f);
 }
 
-static enum wire_outcome write_once(struct call *c, struct message *m, enum err *err,
+static enum wire_outcome write_once(struct rqlite_call *c, struct message *m, enum err *err,
     size_t *at, struct fail *f)
 {
-	struct rqlite *r = c->r;
-	size_t node = r->leader;
+	size_t node = c->nodes->leader;
 	enum wire_outcome o;
 
-	switch (attempt_leader(c, "/db/execute?transaction", m->body, f)) {
+	switch (rqlite_call_leader(c, "/db/execute?transaction", m->body, f)) {
 	case HTTP_NOT_SENT:
 		return WIRE_RETRY;
 	case HTTP_LOST:
@@ -341,12 +163,12 @@ static enum wire_outcome write_once(struct call *c, struct message *m, enum err 
 	default:
 		o = read_outcome(m, &c->answer, err, at, f);
 		if (o == WIRE_RETRY || o == WIRE_UNKNOWN)
-			next_node(r, &r->leader, node);
+			rqlite_nodes_next(c->nodes, &c->nodes->leader, node);
 		return o;
 	}
 }
 
-static enum err write_message(struct call *c, struct message *m, size_t *at, struct arena *a,
+static enum err write_message(struct rqlite_call *c, struct message *m, size_t *at, struct arena *a,
     struct fail *f)
 {
 	bool maybe = false; /* an attempt may have been applied, or may yet be */
@@ -375,14 +197,14 @@ static enum err write_message(struct call *c, struct message *m, size_t *at, str
 		}
 		if (m->b != NULL)
 			*at = m->b->n;
-		if (call_over(c))
+		if (rqlite_call_over(c))
 			return f->err = maybe ? E_STORE_UNKNOWN : E_STORE_UNAVAILABLE;
-		call_pause(c);
+		rqlite_call_pause(c);
 	}
 }
 
 /* The group is done, but the answer was lost. The op_id of a single tells whether its guard held. */
-static enum err ask_held(struct call *c, struct message *m, struct arena *a, struct fail *f)
+static enum err ask_held(struct rqlite_call *c, struct message *m, struct arena *a, struct fail *f)
 {
 	enum err e = OK;
 
@@ -398,18 +220,18 @@ static enum err send_message(struct rqlite *r, struct message *m, int64_t deadli
     size_t batches, struct fail *f)
 {
 	struct arena a;
-	struct call c;
+	struct rqlite_call c;
 	enum err e;
 
 	arena_init(&a, 1 << 20);
-	call_init(&c, r);
+	rqlite_call_init(&c, &r->nodes);
 	c.deadline = deadline;
 	e = write_message(&c, m, at, &a, f);
 	if (e == OK)
 		meter_commit(r->meter, batches);
 	if (e == OK && m->b == NULL && !m->answered)
 		e = ask_held(&c, m, &a, f);
-	call_release(&c);
+	rqlite_call_release(&c);
 	arena_release(&a);
 	return e;
 }
@@ -421,7 +243,7 @@ static enum err send_alone(struct rqlite *r, const struct store_batch *b, int64_
 	struct buf body;
 	enum err e;
 
-	buf_init(&body, BODY_MAX);
+	buf_init(&body, RQLITE_BODY_MAX);
 	e = wire_batch(&body, b, f);
 	m.body = buf_str(&body);
 	if (e == OK)
@@ -452,7 +274,7 @@ static enum err send_group(void *ctx, struct rider *const *riders, size_t n, str
 		b[i] = riders[i]->b;
 	m.group = b;
 	m.n = n;
-	buf_init(&body, BODY_MAX);
+	buf_init(&body, RQLITE_BODY_MAX);
 	e = wire_group(&body, m.op_id, b, n, f);
 	m.body = buf_str(&body);
 	/* one that can't be encoded is told so alone */
@@ -493,7 +315,7 @@ static enum err rqlite_write(struct engine *engine, const struct store_batch *b,
     struct fail *f)
 {
 	struct rqlite *r = (struct rqlite *)engine;
-	int64_t deadline = clock_mono() + r->timeout_us;
+	int64_t deadline = clock_mono() + r->nodes.timeout_us;
 	struct fail own = { 0 };
 	enum err e;
 
@@ -527,18 +349,15 @@ static enum err rqlite_tidy(struct engine *engine, int64_t now, struct fail *f)
 
 static void rqlite_stop(struct engine *engine)
 {
-	((struct rqlite *)engine)->stop = true;
+	((struct rqlite *)engine)->nodes.stop = true;
 }
 
 static void rqlite_close(struct engine *engine)
 {
 	struct rqlite *r = (struct rqlite *)engine;
 
-	http_pool_free(r->http);
+	rqlite_nodes_release(&r->nodes);
 	group_release(&r->group);
-	for (size_t i = 0; i < r->nodes; i++)
-		heap_free(r->node[i]);
-	pthread_mutex_destroy(&r->lock);
 	heap_free(r);
 }
 
@@ -549,28 +368,6 @@ static const struct engine_ops rqlite_ops = {
 	.stop = rqlite_stop,
 	.close = rqlite_close,
 };
-
-/* "http://a:4001,http://b:4001" */
-static enum err add_nodes(struct rqlite *r, struct str list, struct fail *f)
-{
-	while (list.p != NULL) {
-		struct str url = str_trim(str_cut(list, ',', &list));
-		struct str base;
-
-		while (url.n > 0 && url.p[url.n - 1] == '/')
-			url.n--;
-		base = url_base(url);
-		if (base.p == NULL || base.n != url.n)
-			return fail_set(f, E_CONFIG, "store.url: '%.*s' must be http://HOST:PORT or"
-			    " https://HOST:PORT", STR_ARG(url));
-		if (r->nodes == NODES_MAX)
-			return fail_set(f, E_CONFIG, "store.url: more than %d nodes", NODES_MAX);
-		if (url.n > 200)
-			return fail_set(f, E_CONFIG, "store.url: '%.40s...' is too long", url.p);
-		node_index(r, url);
-	}
-	return OK;
-}
 
 /* Asks any node for anything: learns whether one is there, and its version. */
 static enum err greet(struct rqlite *r, struct fail *f)
@@ -596,13 +393,8 @@ enum err rqlite_open(struct engine **out, const struct store_config *c, const ch
 		return fail_set(f, E_NOMEM, "%s", "");
 	r->engine.ops = &rqlite_ops;
 	r->meter = m;
-	r->timeout_us = c->timeout_us;
-	r->attempt_us = c->timeout_us / 4 > ATTEMPT_MIN ? c->timeout_us / 4 : ATTEMPT_MIN;
-	pthread_mutex_init(&r->lock, NULL);
 	group_init(&r->group, r, send_group);
-	e = add_nodes(r, str_c(list), f);
-	if (e == OK && http_pool_new(&r->http, c->ca, c->cert, c->key, &r->stop) != OK)
-		e = fail_set(f, E_NOMEM, "%s", "");
+	e = rqlite_nodes_init(&r->nodes, c, list, f);
 	if (e == OK)
 		e = greet(r, f);
 	if (e != OK) {
