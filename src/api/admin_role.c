@@ -140,13 +140,6 @@ static enum err take_away(struct ctl *c, struct request *r, struct write *w, con
 	return OK;
 }
 
-const struct resource role_rows = {
-	.size = sizeof(struct role_def), .by = PAGE_BY_TEXT, .key = offsetof(struct role_def, id),
-	.version = offsetof(struct role_def, version), .taken = "there is a role with this id",
-	.in_use = "the role is assigned to somebody",
-	.write = role_write, .find = find, .list = list, .remove = take_away,
-};
-
 /* ---- bodies --------------------------------------------------------------------------------- */
 
 struct grant_body {
@@ -264,42 +257,37 @@ const struct body_field body_role_patch[] = {
 	{ NULL },
 };
 
-static enum err edit(struct ctl *c, struct request *r, struct write *w, void *row, const void *arg,
+static enum err edit(struct ctl *c, struct request *r, struct write *w, void *row, const void *change,
     struct fail *f)
 {
-	const struct role_patch *p = arg;
+	const struct role_change *b = change;
+	struct role_patch p = { .set_name = b->name.set, .name = b->name.v, .set_grants = b->rights.set };
+	struct role_grant *grants = NULL;
 	struct role_def *d = row;
-	enum err e = OK;
+	enum err e = read_grants(r, b->rights.v, &grants, &p.n, f);
 
-	if (d->built_in)
-		return fail_code(f, E_BUILT_IN);
-	if (p->set_name)
-		d->name = p->name;
-	if (p->set_grants) {
-		d->grants = p->grants;
-		d->n = p->n;
+	if (e == OK && d->built_in)
+		e = fail_code(f, E_BUILT_IN);
+	if (e != OK)
+		return e;
+	p.grants = grants;
+	if (p.set_name)
+		d->name = p.name;
+	if (p.set_grants) {
+		d->grants = p.grants;
+		d->n = p.n;
 		e = check_holds(c, r, d, f);
 	}
 	if (e != OK)
 		return e;
-	role_update(w, d->id, d->version++, p);
+	role_update(w, d->id, d->version++, &p);
 	return OK;
 }
 
-enum err op_role_patch(struct ctl *c, struct request *r, struct fail *f)
-{
-	struct role_grant *grants = NULL;
-	struct role_patch p = { 0 };
-	struct role_change b;
-	enum err e = body_read(r, body_role_patch, &b, sizeof b, f);
-
-	if (e == OK)
-		e = read_grants(r, b.rights.v, &grants, &p.n, f);
-	if (e != OK)
-		return e;
-	p.set_name = b.name.set;
-	p.name = b.name.v;
-	p.set_grants = b.rights.set;
-	p.grants = grants;
-	return resource_change(c, r, edit, &p, f);
-}
+const struct resource role_rows = {
+	.size = sizeof(struct role_def), .by = PAGE_BY_TEXT, .key = offsetof(struct role_def, id),
+	.version = offsetof(struct role_def, version), .taken = "there is a role with this id",
+	.in_use = "the role is assigned to somebody",
+	.write = role_write, .find = find, .list = list, .remove = take_away,
+	.change = body_role_patch, .change_size = sizeof(struct role_change), .edit = edit,
+};

@@ -69,14 +69,6 @@ static enum err take_away(struct ctl *c, struct request *r, struct write *w, con
 	return OK;
 }
 
-const struct resource service_account_rows = {
-	.size = sizeof(struct service_account), .by = PAGE_BY_ID,
-	.key = offsetof(struct service_account, id),
-	.version = offsetof(struct service_account, version),
-	.taken = "there is a service account with this name",
-	.write = account_write, .find = find, .list = list, .remove = take_away,
-};
-
 /* ---- changes -------------------------------------------------------------------------------- */
 
 struct account_create {
@@ -119,10 +111,10 @@ const struct body_field body_service_account_patch[] = {
 	{ NULL },
 };
 
-static enum err edit(struct ctl *c, struct request *r, struct write *w, void *row, const void *arg,
+static enum err edit(struct ctl *c, struct request *r, struct write *w, void *row, const void *change,
     struct fail *f)
 {
-	const struct account_change *b = arg;
+	const struct account_change *b = change;
 	struct service_account_patch p = { .set_name = b->name.set, .name = b->name.v,
 		.set_disabled = b->disabled.set, .disabled = b->disabled.v };
 	struct service_account *sa = row;
@@ -138,13 +130,14 @@ static enum err edit(struct ctl *c, struct request *r, struct write *w, void *ro
 	return OK;
 }
 
-enum err op_service_account_patch(struct ctl *c, struct request *r, struct fail *f)
-{
-	struct account_change b;
-	enum err e = body_read(r, body_service_account_patch, &b, sizeof b, f);
-
-	return e == OK ? resource_change(c, r, edit, &b, f) : e;
-}
+const struct resource service_account_rows = {
+	.size = sizeof(struct service_account), .by = PAGE_BY_ID,
+	.key = offsetof(struct service_account, id),
+	.version = offsetof(struct service_account, version),
+	.taken = "there is a service account with this name",
+	.write = account_write, .find = find, .list = list, .remove = take_away,
+	.change = body_service_account_patch, .change_size = sizeof(struct account_change), .edit = edit,
+};
 
 /* ---- credentials ---------------------------------------------------------------------------- */
 

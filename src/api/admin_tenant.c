@@ -70,13 +70,6 @@ static enum err take_away(struct ctl *c, struct request *r, struct write *w, con
 	return OK;
 }
 
-const struct resource tenant_rows = {
-	.size = sizeof(struct tenant), .by = PAGE_BY_TEXT, .key = offsetof(struct tenant, id),
-	.version = offsetof(struct tenant, version), .taken = "there is a tenant with this id",
-	.in_use = "roles or service accounts belong to the tenant",
-	.write = tenant_write, .find = find, .list = list, .remove = take_away,
-};
-
 /* ---- changes -------------------------------------------------------------------------------- */
 
 struct tenant_create {
@@ -116,10 +109,10 @@ const struct body_field body_tenant_patch[] = {
 	{ NULL },
 };
 
-static enum err edit(struct ctl *c, struct request *r, struct write *w, void *row, const void *arg,
+static enum err edit(struct ctl *c, struct request *r, struct write *w, void *row, const void *change,
     struct fail *f)
 {
-	const struct tenant_change *b = arg;
+	const struct tenant_change *b = change;
 	struct tenant_patch p = { .name = b->name.v, .set_disabled = b->disabled.set,
 		.disabled = b->disabled.v };
 	struct tenant *t = row;
@@ -137,10 +130,10 @@ static enum err edit(struct ctl *c, struct request *r, struct write *w, void *ro
 	return OK;
 }
 
-enum err op_tenant_patch(struct ctl *c, struct request *r, struct fail *f)
-{
-	struct tenant_change b;
-	enum err e = body_read(r, body_tenant_patch, &b, sizeof b, f);
-
-	return e == OK ? resource_change(c, r, edit, &b, f) : e;
-}
+const struct resource tenant_rows = {
+	.size = sizeof(struct tenant), .by = PAGE_BY_TEXT, .key = offsetof(struct tenant, id),
+	.version = offsetof(struct tenant, version), .taken = "there is a tenant with this id",
+	.in_use = "roles or service accounts belong to the tenant",
+	.write = tenant_write, .find = find, .list = list, .remove = take_away,
+	.change = body_tenant_patch, .change_size = sizeof(struct tenant_change), .edit = edit,
+};

@@ -81,12 +81,6 @@ static enum err take_away(struct ctl *c, struct request *r, struct write *w, con
 	return OK;
 }
 
-const struct resource user_rows = {
-	.size = sizeof(struct user), .by = PAGE_BY_ID, .key = offsetof(struct user, id),
-	.version = offsetof(struct user, version),
-	.write = write_row, .find = find, .list = list, .remove = take_away,
-};
-
 /* ---- creating ------------------------------------------------------------------------------- */
 
 struct user_create {
@@ -179,10 +173,10 @@ static enum err apply_patch(struct request *r, const struct user_change *b, int6
 	return p->set_email ? apply_email(r, u, p) : OK;
 }
 
-static enum err edit(struct ctl *c, struct request *r, struct write *w, void *row, const void *arg,
+static enum err edit(struct ctl *c, struct request *r, struct write *w, void *row, const void *change,
     struct fail *f)
 {
-	const struct user_change *b = arg;
+	const struct user_change *b = change;
 	struct user *u = row;
 	struct user_patch p;
 	enum err e = b->email.set ? refuse_takeover(c, r, u->id, w, f) : OK;
@@ -196,13 +190,12 @@ static enum err edit(struct ctl *c, struct request *r, struct write *w, void *ro
 	return OK;
 }
 
-enum err op_user_patch(struct ctl *c, struct request *r, struct fail *f)
-{
-	struct user_change b;
-	enum err e = body_read(r, body_user_patch, &b, sizeof b, f);
-
-	return e == OK ? resource_change(c, r, edit, &b, f) : e;
-}
+const struct resource user_rows = {
+	.size = sizeof(struct user), .by = PAGE_BY_ID, .key = offsetof(struct user, id),
+	.version = offsetof(struct user, version),
+	.write = write_row, .find = find, .list = list, .remove = take_away,
+	.change = body_user_patch, .change_size = sizeof(struct user_change), .edit = edit,
+};
 
 /* ---- password and sessions ------------------------------------------------------------------ */
 

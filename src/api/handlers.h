@@ -71,12 +71,10 @@ enum err op_me_can(struct ctl *c, struct request *r, struct fail *f);
 /* admin_tenant.c */
 extern const struct resource tenant_rows;
 enum err op_tenant_create(struct ctl *c, struct request *r, struct fail *f);
-enum err op_tenant_patch(struct ctl *c, struct request *r, struct fail *f);
 
 /* admin_user.c */
 extern const struct resource user_rows, user_session_rows;
 enum err op_user_create(struct ctl *c, struct request *r, struct fail *f);
-enum err op_user_patch(struct ctl *c, struct request *r, struct fail *f);
 enum err op_user_password(struct ctl *c, struct request *r, struct fail *f);
 enum err op_user_sessions_end(struct ctl *c, struct request *r, struct fail *f);
 
@@ -87,7 +85,6 @@ enum err op_users_import(struct ctl *c, struct request *r, struct fail *f);
 extern const struct resource role_rows;
 enum err op_right_list(struct ctl *c, struct request *r, struct fail *f);
 enum err op_role_create(struct ctl *c, struct request *r, struct fail *f);
-enum err op_role_patch(struct ctl *c, struct request *r, struct fail *f);
 
 /* admin_assignment.c */
 extern const struct resource assignment_rows;
@@ -96,7 +93,6 @@ enum err op_assignment_create(struct ctl *c, struct request *r, struct fail *f);
 /* admin_service_account.c */
 extern const struct resource service_account_rows, credential_rows;
 enum err op_service_account_create(struct ctl *c, struct request *r, struct fail *f);
-enum err op_service_account_patch(struct ctl *c, struct request *r, struct fail *f);
 enum err op_credential_create(struct ctl *c, struct request *r, struct fail *f);
 
 /* admin_system.c */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/audit_note.h"
+#include "api/body.h"
 #include "api/commit.h"
 #include "api/etag.h"
 #include "base/clock.h"
@@ -117,13 +118,7 @@ static enum err find_version(struct ctl *c, struct request *r, void **row, struc
 	return e == OK ? etag_check(r, version_of(r->op->of, *row), f) : e;
 }
 
-struct edit {
-	enum err (*run)(struct ctl *c, struct request *r, struct write *w, void *row, const void *arg,
-	    struct fail *f);
-	const void *arg;
-};
-
-static enum err change_once(struct ctl *c, struct request *r, const struct edit *ed, struct fail *f)
+static enum err change_once(struct ctl *c, struct request *r, const void *change, struct fail *f)
 {
 	struct str before;
 	struct write w;
@@ -134,7 +129,7 @@ static enum err change_once(struct ctl *c, struct request *r, const struct edit 
 		return e;
 	before = audit_row(r, r->op->of->write, row);
 	write_init(&w, &r->arena, clock_wall());
-	e = ed->run(c, r, &w, row, ed->arg, f);
+	e = r->op->of->edit(c, r, &w, row, change, f);
 	if (e == OK)
 		e = reply(r, 200, row);
 	if (e != OK || w.n == 0)
@@ -143,17 +138,18 @@ static enum err change_once(struct ctl *c, struct request *r, const struct edit 
 	return explain(commit(c, r, &w, f), r->op->of->taken, f);
 }
 
-enum err resource_change(struct ctl *c, struct request *r,
-    enum err (*edit)(struct ctl *c, struct request *r, struct write *w, void *row, const void *arg,
-        struct fail *f),
-    const void *arg, struct fail *f)
+enum err op_resource_change(struct ctl *c, struct request *r, struct fail *f)
 {
-	const struct edit ed = { edit, arg };
+	const struct resource *of = r->op->of;
+	void *change = arena_alloc(&r->arena, of->change_size);
 	unsigned tries = 0;
-	enum err e;
+	enum err e = change != NULL ? body_read(r, of->change, change, of->change_size, f) :
+	    fail_code(f, E_NOMEM);
 
+	if (e != OK)
+		return e;
 	do {
-		e = change_once(c, r, &ed, f);
+		e = change_once(c, r, change, f);
 	} while (etag_again(r, e, &tries, f));
 	return e;
 }

@@ -10,6 +10,7 @@
 #include "api/page.h"
 #include "base/err.h"
 
+struct body_field;
 struct ctl;
 struct jsonw;
 struct request;
@@ -31,6 +32,13 @@ struct resource {
 	/* The rows behind the page's key, at most page_limit of them, by the filters of the query. */
 	enum err (*list)(struct ctl *c, struct request *r, const struct page *page, void **rows,
 	    size_t *n, struct fail *f);
+	/* Of what can be changed: the body of PATCH, and its size when it is read (body.h). */
+	const struct body_field *change;
+	size_t change_size;
+	/* Gets the row as it is and such a body; refuses, or adds to the write and leaves the row as it will
+	 * be. May be called again with a newer row. When it adds nothing, nothing is written. */
+	enum err (*edit)(struct ctl *c, struct request *r, struct write *w, void *row, const void *change,
+	    struct fail *f);
 	/* Adds to the write what takes the row away. */
 	enum err (*remove)(struct ctl *c, struct request *r, struct write *w, const void *row,
 	    struct fail *f);
@@ -39,17 +47,11 @@ struct resource {
 /* Handlers of the operation table. */
 enum err op_resource_get(struct ctl *c, struct request *r, struct fail *f);
 enum err op_resource_list(struct ctl *c, struct request *r, struct fail *f);
+enum err op_resource_change(struct ctl *c, struct request *r, struct fail *f);
 enum err op_resource_delete(struct ctl *c, struct request *r, struct fail *f);
 
 /* Commits w, which makes the row, and answers 201 with it. */
 enum err resource_create(struct ctl *c, struct request *r, struct write *w, const void *row,
     struct fail *f);
-/* Changes the row that the path names and answers with it. `edit` gets the row as it is, refuses or
- * adds to the write, and leaves the row as it will be; it may be called again with a newer row. When
- * it adds nothing, nothing is written. */
-enum err resource_change(struct ctl *c, struct request *r,
-    enum err (*edit)(struct ctl *c, struct request *r, struct write *w, void *row, const void *arg,
-        struct fail *f),
-    const void *arg, struct fail *f);
 
 #endif

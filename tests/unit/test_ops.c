@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "api/match.h"
+#include "api/resource.h"
 #include "authz/decision.h"
 #include "base/arena.h"
 #include "request/op.h"
@@ -43,6 +44,13 @@ static void rows_are_complete(void **state)
 		/* the front hands on messages at once: nobody may be asked for credentials first */
 		assert_true(!op->stream || (op->body == BODY_GRPC && op->lane == LANE_DATA &&
 		    op->who == WHO_ALL && op->on == ON_GRPC));
+		/* the kind of resource can do what the row says */
+		assert_true(op->control != op_resource_list || op->of->list != NULL);
+		assert_true(op->control != op_resource_get || op->of->find != NULL);
+		assert_true(op->control != op_resource_change || (op->of->find != NULL &&
+		    op->of->edit != NULL && op->of->change != NULL && op->of->change_size > 0));
+		assert_true(op->control != op_resource_delete || (op->of->find != NULL &&
+		    op->of->remove != NULL));
 		for (size_t k = 0; k < i; k++) {
 			assert_string_not_equal(op->name, ops_all[k].name);
 			assert_false(op->method == ops_all[k].method && (op->on & ops_all[k].on) &&
