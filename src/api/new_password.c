@@ -7,13 +7,6 @@
 #include "crypto/hasher.h"
 #include "crypto/password_policy.h"
 
-static void wipe(struct buf *b)
-{
-	if (b->p != NULL)
-		secret_wipe(b->p, b->cap);
-	buf_release(b);
-}
-
 enum err new_password_hash(struct ctl *c, struct str password, struct str email, struct str name,
     char phc[PASSWORD_PHC_LEN], struct fail *f)
 {
@@ -32,7 +25,7 @@ enum err new_password_hash(struct ctl *c, struct str password, struct str email,
 	if (e != OK)
 		fail_code(f, e);
 out:
-	wipe(&plain);
+	secret_buf_release(&plain);
 	return e;
 }
 
@@ -45,7 +38,7 @@ enum err rehash_password(struct ctl *c, struct str password, char phc[PASSWORD_P
 	e = password_normalise(password, 1, PASSWORD_CHARS, &plain, NULL);
 	if (e == OK)
 		e = hasher_hash(c->hasher, buf_str(&plain), phc);
-	wipe(&plain);
+	secret_buf_release(&plain);
 	return e;
 }
 
@@ -62,7 +55,7 @@ enum err password_check(struct ctl *c, struct str password, struct str phc, bool
 		e = hasher_verify(c->hasher, buf_str(&plain), phc, weaker);
 	else
 		e = hasher_verify(c->hasher, STR("-"), STR_NONE, weaker);
-	wipe(&plain);
+	secret_buf_release(&plain);
 	if (e == OK)
 		return OK;
 	return fail_code(f, e == E_OVERLOADED || e == E_NOMEM || e == E_INTERNAL ? e :

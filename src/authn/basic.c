@@ -84,9 +84,7 @@ static enum err verify_password(const struct login *l, struct str phc)
 	usable = password_normalise(password, 1, PASSWORD_CHARS, &plain, NULL) == OK;
 	e = hasher_verify(l->hasher, usable ? buf_str(&plain) : STR("-"), usable ? phc : STR_NONE,
 	    &weaker);
-	if (plain.p != NULL)
-		secret_wipe(plain.p, plain.cap);
-	buf_release(&plain);
+	secret_buf_release(&plain);
 	return e == E_INVALID_CREDENTIALS ? E_UNAUTHENTICATED : e;
 }
 

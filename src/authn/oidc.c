@@ -133,13 +133,6 @@ static void add_field(struct buf *b, const char *name, struct str value)
 	add_encoded(b, value);
 }
 
-static void wipe(struct buf *b)
-{
-	if (b->p != NULL)
-		secret_wipe(b->p, b->cap);
-	buf_release(b);
-}
-
 /* ---- there ----------------------------------------------------------------------------------- */
 
 enum err oidc_authorization_url(struct oidc *o, const struct oidc_client *c, const struct oidc_state *s,
@@ -246,7 +239,7 @@ static void write_basic(const struct oidc_client *c, struct buf *out)
 	if (!pair.failed && buf_reserve(out, B64_LEN(pair.n)) == OK)
 		out->n += b64_encode(pair.p, pair.n, out->p + out->n);
 	out->failed |= pair.failed;
-	wipe(&pair);
+	secret_buf_release(&pair);
 }
 
 static enum err read_tokens(const struct oidc *o, const struct fetch *x, struct tokens *out, struct fail *f)
@@ -309,8 +302,8 @@ static enum err exchange(const struct oidc *o, const struct discovery *m, struct
 		write_basic(c, &basic);
 	e = form.failed || basic.failed ? E_INVALID_FIELD : fetch_prepare(x, m->token_endpoint,
 	    buf_str(&form), post ? STR_NONE : buf_str(&basic));
-	wipe(&form);
-	wipe(&basic);
+	secret_buf_release(&form);
+	secret_buf_release(&basic);
 	if (e == E_INVALID_FIELD)
 		return invalid(o, "the code is too long", f);
 	if (e != OK)
@@ -381,7 +374,7 @@ static enum err ask_userinfo(const struct oidc *o, const char *url, struct fetch
 	buf_addz(&bearer, "Bearer ");
 	buf_adds(&bearer, token);
 	e = bearer.failed ? E_NOMEM : fetch_prepare(x, url, STR_NONE, buf_str(&bearer));
-	wipe(&bearer);
+	secret_buf_release(&bearer);
 	if (e != OK || run(o, x, NULL) != OK || fetch_status(x) != 200)
 		return OK;
 	body = fetch_body(x);

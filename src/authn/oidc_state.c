@@ -65,13 +65,6 @@ static void write_plain(const struct oidc_state *s, struct buf *out)
 	jsonw_obj_end(&w);
 }
 
-static void wipe(struct buf *b)
-{
-	if (b->p != NULL)
-		secret_wipe(b->p, b->cap);
-	buf_release(b);
-}
-
 enum err oidc_state_seal(const struct oidc_state *s, const struct seal *seal, struct buf *out)
 {
 	struct buf plain, sealed;
@@ -87,7 +80,7 @@ enum err oidc_state_seal(const struct oidc_state *s, const struct seal *seal, st
 		e = buf_reserve(out, B64U_LEN(sealed.n));
 	if (e == OK)
 		out->n += b64u_encode(sealed.p, sealed.n, out->p + out->n);
-	wipe(&plain);
+	secret_buf_release(&plain);
 	buf_release(&sealed);
 	return e;
 }
@@ -169,6 +162,6 @@ enum err oidc_state_open(struct str cookie, const struct seal *seal, int64_t now
 	ok = b64u_decode(cookie, sealed, sizeof sealed, &n) &&
 	    seal_open(seal, AD, str_n(sealed, n), &plain) == OK && read_plain(&plain, a, out) &&
 	    now >= out->begun_at - OIDC_STATE_SKEW && now < out->begun_at + OIDC_STATE_LIFE;
-	wipe(&plain);
+	secret_buf_release(&plain);
 	return ok ? OK : E_OIDC_STATE;
 }

@@ -63,9 +63,7 @@ static enum err check_code(const struct seal *seal, struct id user, struct str s
 	if (e == OK)
 		e = plain.n == TOTP_SECRET ? totp_check((const unsigned char *)plain.p, code, now, last,
 		    step) : E_INTERNAL;
-	if (plain.p != NULL)
-		secret_wipe(plain.p, plain.cap);
-	buf_release(&plain);
+	secret_buf_release(&plain);
 	return e;
 }
 

@@ -23,19 +23,12 @@ static void draft_init(struct draft *d)
 	buf_init(&d->recipient, LINK_MAX);
 }
 
-static void wipe(struct buf *b)
-{
-	if (b->p != NULL)
-		secret_wipe(b->p, b->cap);
-	buf_release(b);
-}
-
 static void draft_release(struct draft *d)
 {
-	wipe(&d->link);
-	wipe(&d->subject);
-	wipe(&d->text);
-	wipe(&d->message);
+	secret_buf_release(&d->link);
+	secret_buf_release(&d->subject);
+	secret_buf_release(&d->text);
+	secret_buf_release(&d->message);
 	buf_release(&d->sender);
 	buf_release(&d->recipient);
 }

@@ -169,9 +169,7 @@ static enum mail_outcome send_one(struct mail_sender *s, const struct mail *m, s
 		env.message = buf_str(&plain);
 		o = mail_transport_send(s->transport, &env, why);
 	}
-	if (plain.p != NULL)
-		secret_wipe(plain.p, plain.cap);
-	buf_release(&plain);
+	secret_buf_release(&plain);
 	return o;
 }
 

@@ -89,8 +89,6 @@ enum err spool_write(const char *dir, struct id id, struct str message, struct f
 		e = write_file(fd, name, buf_str(&text), f);
 	if (fd >= 0)
 		close(fd);
-	if (text.p != NULL)
-		secret_wipe(text.p, text.cap);
-	buf_release(&text);
+	secret_buf_release(&text);
 	return e;
 }
