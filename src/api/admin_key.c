@@ -4,12 +4,12 @@
 #include "api/ctl.h"
 #include "api/handlers.h"
 #include "api/key_rotation.h"
-#include "api/user_reply.h"
+#include "api/page.h"
 #include "base/clock.h"
 #include "iam/signing_key.h"
 #include "iam/write.h"
 
-static enum err keys_reply(struct ctl *c, struct request *r, struct fail *f)
+enum err op_key_list(struct ctl *c, struct request *r, struct fail *f)
 {
 	struct signing_key *k;
 	struct jsonw w;
@@ -18,34 +18,19 @@ static enum err keys_reply(struct ctl *c, struct request *r, struct fail *f)
 
 	if (e != OK)
 		return e;
-	w = request_json(r, 200);
-	jsonw_obj(&w);
-	jsonw_key(&w, "items");
-	jsonw_arr(&w);
+	w = page_begin(r);
 	for (size_t i = 0; i < n; i++) {
 		jsonw_obj(&w);
 		jsonw_kstr(&w, "kid", k[i].kid);
 		jsonw_kstr(&w, "alg", k[i].alg);
 		jsonw_kstr(&w, "state", k[i].state);
-		jsonw_key(&w, "not_after");
-		if (k[i].not_after != 0)
-			jsonw_time(&w, k[i].not_after);
-		else
-			jsonw_null(&w);
+		jsonw_ktime_or_null(&w, "not_after", k[i].not_after);
 		jsonw_ktime(&w, "created_at", k[i].created_at);
 		jsonw_ktime(&w, "updated_at", k[i].updated_at);
 		jsonw_obj_end(&w);
 	}
-	jsonw_arr_end(&w);
-	jsonw_key(&w, "next_page_token");
-	jsonw_null(&w);
-	jsonw_obj_end(&w);
+	page_end_only(&w);
 	return OK;
-}
-
-enum err op_key_list(struct ctl *c, struct request *r, struct fail *f)
-{
-	return keys_reply(c, r, f);
 }
 
 enum err op_key_rotate(struct ctl *c, struct request *r, struct fail *f)

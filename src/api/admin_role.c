@@ -8,7 +8,6 @@
 #include "api/etag.h"
 #include "api/handlers.h"
 #include "api/resource.h"
-#include "api/user_reply.h"
 #include "authz/decision.h"
 #include "base/clock.h"
 #include "iam/principal.h"
@@ -20,23 +19,17 @@
 
 enum err op_right_list(struct ctl *c, struct request *r, struct fail *f)
 {
-	struct jsonw w = request_json(r, 200);
+	struct jsonw w = page_begin(r);
 
 	(void)c, (void)f;
-	jsonw_obj(&w);
-	jsonw_key(&w, "items");
-	jsonw_arr(&w);
 	for (size_t i = 0; i < rights_count; i++) {
 		jsonw_obj(&w);
 		jsonw_kz(&w, "right", rights_all[i].name);
-		jsonw_kstr_or_null(&w, "resource", str_c(rights_all[i].resource));
+		jsonw_kstr(&w, "resource", str_c(rights_all[i].resource));
 		jsonw_kz(&w, "help", rights_all[i].help);
 		jsonw_obj_end(&w);
 	}
-	jsonw_arr_end(&w);
-	jsonw_key(&w, "next_page_token");
-	jsonw_null(&w);
-	jsonw_obj_end(&w);
+	page_end_only(&w);
 	return OK;
 }
 
@@ -49,7 +42,7 @@ static void role_write(struct jsonw *w, const void *row)
 	jsonw_obj(w);
 	jsonw_kstr(w, "id", d->id);
 	jsonw_kstr(w, "name", d->name);
-	jsonw_kstr_or_null(w, "tenant", d->tenant);
+	jsonw_kstr(w, "tenant", d->tenant);
 	jsonw_kbool(w, "built_in", d->built_in);
 	jsonw_key(w, "rights");
 	jsonw_arr(w);

@@ -9,7 +9,6 @@
 #include "api/resource.h"
 #include "api/routing_diff.h"
 #include "api/routing_reply.h"
-#include "api/user_reply.h"
 #include "routing/store_source.h"
 #include "routing/table.h"
 
@@ -53,7 +52,7 @@ static void revision_write(struct jsonw *w, const struct route_revision *v)
 		jsonw_null(w);
 	else
 		jsonw_id(w, v->author);
-	jsonw_kstr_or_null(w, "note", v->note);
+	jsonw_kstr(w, "note", v->note);
 }
 
 static void write_row(struct jsonw *w, const void *row)

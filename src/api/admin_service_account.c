@@ -8,7 +8,6 @@
 #include "api/handlers.h"
 #include "api/resource.h"
 #include "api/takeover.h"
-#include "api/user_reply.h"
 #include "base/clock.h"
 #include "base/rnd.h"
 #include "base/secret.h"
@@ -25,7 +24,7 @@ static void account_write(struct jsonw *w, const void *row)
 	jsonw_obj(w);
 	jsonw_kid(w, "id", sa->id);
 	jsonw_kstr(w, "name", sa->name);
-	jsonw_kstr_or_null(w, "tenant", sa->tenant);
+	jsonw_kstr(w, "tenant", sa->tenant);
 	jsonw_kbool(w, "disabled", sa->disabled);
 	jsonw_ktime(w, "created_at", sa->created_at);
 	jsonw_ktime(w, "updated_at", sa->updated_at);
@@ -147,18 +146,10 @@ static void write_credential(struct jsonw *w, const struct credential *cr, const
 	jsonw_kid(w, "id", cr->id);
 	jsonw_kid(w, "service_account", cr->service_account);
 	jsonw_kz(w, "kind", credential_kind_name(cr->kind));
-	jsonw_kstr_or_null(w, "issuer", cr->issuer);
-	jsonw_kstr_or_null(w, "subject", cr->subject);
-	jsonw_key(w, "expires_at");
-	if (cr->expires_at != 0)
-		jsonw_time(w, cr->expires_at);
-	else
-		jsonw_null(w);
-	jsonw_key(w, "last_used_at");
-	if (cr->last_used_at != 0)
-		jsonw_time(w, cr->last_used_at);
-	else
-		jsonw_null(w);
+	jsonw_kstr(w, "issuer", cr->issuer);
+	jsonw_kstr(w, "subject", cr->subject);
+	jsonw_ktime_or_null(w, "expires_at", cr->expires_at);
+	jsonw_ktime_or_null(w, "last_used_at", cr->last_used_at);
 	jsonw_ktime(w, "created_at", cr->created_at);
 	if (secret != NULL)
 		jsonw_kz(w, "secret", secret);

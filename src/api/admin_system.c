@@ -1,7 +1,6 @@
 /* /admin/authz/explain and /admin/status */
 #include "api/ctl.h"
 #include "api/handlers.h"
-#include "api/user_reply.h"
 #include "authz/decision.h"
 #include "base/clock.h"
 #include "base/config.h"
@@ -11,10 +10,10 @@
 #include "iam/tenant.h"
 #include "routing/table.h"
 #include "upstream/fleet.h"
-
-#define UNWELL_MAX 100 /* nodes that /admin/status lists */
 #include "store/change.h"
 #include "store/store.h"
+
+#define UNWELL_MAX 100 /* nodes that /admin/status lists */
 
 /* ---- explain -------------------------------------------------------------------------------- */
 
@@ -42,12 +41,12 @@ static void write_explanation(struct request *r, const struct principal *p, stru
 
 	jsonw_obj(&w);
 	jsonw_kz(&w, "principal", p->id_text);
-	jsonw_kstr_or_null(&w, "tenant", tenant);
+	jsonw_kstr(&w, "tenant", tenant);
 	jsonw_kstr(&w, "right", right);
-	jsonw_kstr_or_null(&w, "resource", resource);
+	jsonw_kstr(&w, "resource", resource);
 	jsonw_kbool(&w, "allowed", d->allowed);
 	jsonw_kz(&w, "reason", authz_reason_text(d->reason));
-	jsonw_kstr_or_null(&w, "role", d->allowed ? d->role : STR_NONE);
+	jsonw_kstr(&w, "role", d->allowed ? d->role : STR_NONE);
 	jsonw_kbool(&w, "disabled", p->disabled);
 	write_assignments(&w, p, tenant);
 	jsonw_obj_end(&w);
@@ -136,12 +135,8 @@ static void write_unwell(void *arg, const struct fleet_node *n)
 	jsonw_kstr(w, "url", n->url);
 	jsonw_kbool(w, "admin", n->admin);
 	jsonw_kz(w, "health", health_name(fleet_node_health(n)));
-	jsonw_key(w, "since");
-	if (down)
-		jsonw_time(w, atomic_load(&n->since));
-	else
-		jsonw_null(w);
-	jsonw_kstr_or_null(w, "reason", !down ? STR_NONE : why != OK ? str_c(err_code(why)) :
+	jsonw_ktime_or_null(w, "since", down ? atomic_load(&n->since) : 0);
+	jsonw_kstr(w, "reason", !down ? STR_NONE : why != OK ? str_c(err_code(why)) :
 	    STR("not_ready"));
 	jsonw_kz(w, "circuit", breaker_state_name(breaker_state(&n->breaker)));
 	jsonw_obj_end(w);
@@ -168,15 +163,6 @@ static void write_nodes(struct jsonw *w, struct fleet *fleet)
 	jsonw_obj_end(w);
 }
 
-static void write_expiry(struct jsonw *w, const char *name, int64_t at)
-{
-	jsonw_key(w, name);
-	if (at != 0)
-		jsonw_time(w, at);
-	else
-		jsonw_null(w);
-}
-
 static void write_tls(struct jsonw *w, struct ctl *c)
 {
 	int64_t clients, nodes;
@@ -184,8 +170,8 @@ static void write_tls(struct jsonw *w, struct ctl *c)
 	c->certificate_expiry(c, &clients, &nodes);
 	jsonw_key(w, "tls");
 	jsonw_obj(w);
-	write_expiry(w, "certificate_expires_at", clients);
-	write_expiry(w, "node_certificate_expires_at", nodes);
+	jsonw_ktime_or_null(w, "certificate_expires_at", clients);
+	jsonw_ktime_or_null(w, "node_certificate_expires_at", nodes);
 	jsonw_obj_end(w);
 }
 

@@ -97,11 +97,7 @@ static void write_auth(struct jsonw *w, const struct auth *a)
 	w->comma = true;
 	if (session)
 		jsonw_kid(w, "session_id", a->session);
-	jsonw_key(w, "expires_at");
-	if (a->expires_at != 0)
-		jsonw_time(w, a->expires_at);
-	else
-		jsonw_null(w);
+	jsonw_ktime_or_null(w, "expires_at", a->expires_at);
 	jsonw_obj_end(w);
 }
 
@@ -152,11 +148,7 @@ enum err op_me_can(struct ctl *c, struct request *r, struct fail *f)
 	w = request_json(r, 200);
 	jsonw_obj(&w);
 	jsonw_kstr(&w, "right", right);
-	jsonw_key(&w, "resource");
-	if (resource.p != NULL)
-		jsonw_str(&w, resource);
-	else
-		jsonw_null(&w);
+	jsonw_kstr(&w, "resource", resource);
 	jsonw_kbool(&w, "allowed", d.allowed);
 	jsonw_kz(&w, "reason", authz_reason_text(d.reason));
 	jsonw_obj_end(&w);

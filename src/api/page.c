@@ -59,15 +59,24 @@ struct jsonw page_begin(struct request *r)
 	return w;
 }
 
+static void end(struct jsonw *w, struct str next)
+{
+	jsonw_arr_end(w);
+	jsonw_kstr(w, "next_page_token", next);
+	jsonw_obj_end(w);
+}
+
 void page_end(struct jsonw *w, const struct page *p, size_t n, struct str last)
 {
 	char token[B64U_LEN(KEY_MAX)];
+	struct str next = STR_NONE;
 
-	jsonw_arr_end(w);
-	jsonw_key(w, "next_page_token");
 	if (n > p->size && last.n <= KEY_MAX)
-		jsonw_str(w, str_n(token, b64u_encode(last.p, last.n, token)));
-	else
-		jsonw_null(w);
-	jsonw_obj_end(w);
+		next = str_n(token, b64u_encode(last.p, last.n, token));
+	end(w, next);
+}
+
+void page_end_only(struct jsonw *w)
+{
+	end(w, STR_NONE);
 }

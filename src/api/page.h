@@ -48,5 +48,7 @@ static inline size_t page_count(const struct page *p, size_t n)
 /* {"items":[ and ],"next_page_token":...}; n rows were read, `last` is the key of the page's last. */
 struct jsonw page_begin(struct request *r);
 void page_end(struct jsonw *w, const struct page *p, size_t n, struct str last);
+/* The same where there is one page alone. */
+void page_end_only(struct jsonw *w);
 
 #endif

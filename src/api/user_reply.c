@@ -5,21 +5,12 @@
 #include "iam/session.h"
 #include "iam/user.h"
 
-void jsonw_kstr_or_null(struct jsonw *w, const char *key, struct str s)
-{
-	jsonw_key(w, key);
-	if (s.p != NULL)
-		jsonw_str(w, s);
-	else
-		jsonw_null(w);
-}
-
 void user_write(struct jsonw *w, const struct user *u)
 {
 	jsonw_obj(w);
 	jsonw_kid(w, "id", u->id);
 	jsonw_kstr(w, "email", u->email);
-	jsonw_kstr_or_null(w, "display_name", u->display_name);
+	jsonw_kstr(w, "display_name", u->display_name);
 	jsonw_kbool(w, "email_verified", u->email_verified_at != 0);
 	jsonw_kbool(w, "disabled", u->disabled);
 	jsonw_kbool(w, "has_password", u->phc.p != NULL);
@@ -38,8 +29,8 @@ void session_write(struct jsonw *w, const void *row)
 	jsonw_key(w, "amr");
 	jwt_amr_write(jwt_amr_parse(s->amr), w->out);
 	w->comma = true;
-	jsonw_kstr_or_null(w, "user_agent", s->user_agent);
-	jsonw_kstr_or_null(w, "ip", s->ip);
+	jsonw_kstr(w, "user_agent", s->user_agent);
+	jsonw_kstr(w, "ip", s->ip);
 	jsonw_ktime(w, "auth_time", s->auth_time);
 	jsonw_ktime(w, "created_at", s->created_at);
 	jsonw_ktime(w, "last_used_at", s->last_used_at);

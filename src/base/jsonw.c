@@ -122,6 +122,16 @@ void jsonw_ktime(struct jsonw *w, const char *key, int64_t wall)
 	jsonw_time(w, wall);
 }
 
+void jsonw_ktime_or_null(struct jsonw *w, const char *key, int64_t wall)
+{
+	if (wall != 0) {
+		jsonw_ktime(w, key, wall);
+	} else {
+		jsonw_key(w, key);
+		jsonw_null(w);
+	}
+}
+
 static void escape_char(struct buf *b, unsigned char c)
 {
 	static const char names[] = "btnvfr"; /* 8..13; \v has no short form */

@@ -23,7 +23,7 @@ void jsonw_obj_end(struct jsonw *w); /* } */
 void jsonw_arr(struct jsonw *w);
 void jsonw_arr_end(struct jsonw *w);
 void jsonw_key(struct jsonw *w, const char *key);
-/* Values: after a key, or as an element. Text that is not UTF-8 is written with U+FFFD. */
+/* Values: after a key, or as an element. Text that is not UTF-8 is written with U+FFFD, STR_NONE as null. */
 void jsonw_str(struct jsonw *w, struct str s);
 void jsonw_int(struct jsonw *w, int64_t v);
 void jsonw_bool(struct jsonw *w, bool v);
@@ -38,6 +38,7 @@ void jsonw_kint(struct jsonw *w, const char *key, int64_t v);
 void jsonw_kbool(struct jsonw *w, const char *key, bool v);
 void jsonw_kid(struct jsonw *w, const char *key, struct id id);
 void jsonw_ktime(struct jsonw *w, const char *key, int64_t wall);
+void jsonw_ktime_or_null(struct jsonw *w, const char *key, int64_t wall); /* 0: null */
 
 /* Appends s as a JSON string with its quotes. */
 void jsonw_escape(struct buf *b, struct str s);

@@ -45,15 +45,6 @@ void audit_record_hash(const struct audit_record *r, const unsigned char prev[AU
 
 /* ---- as JSON -------------------------------------------------------------------------------- */
 
-static void write_str(struct jsonw *w, const char *key, struct str s)
-{
-	jsonw_key(w, key);
-	if (s.p != NULL)
-		jsonw_str(w, s);
-	else
-		jsonw_null(w);
-}
-
 static void write_json(struct jsonw *w, const char *key, struct str s)
 {
 	jsonw_key(w, key);
@@ -83,18 +74,18 @@ void audit_record_write(struct jsonw *w, const struct audit_record *r,
 		jsonw_id(w, r->actor);
 	else
 		jsonw_null(w);
-	write_str(w, "actor_kind", r->actor_kind);
-	write_str(w, "actor_name", r->actor_name);
-	write_str(w, "method", r->method);
-	write_str(w, "action", r->action);
-	write_str(w, "target", r->target);
-	write_str(w, "tenant", r->tenant);
+	jsonw_kstr(w, "actor_kind", r->actor_kind);
+	jsonw_kstr(w, "actor_name", r->actor_name);
+	jsonw_kstr(w, "method", r->method);
+	jsonw_kstr(w, "action", r->action);
+	jsonw_kstr(w, "target", r->target);
+	jsonw_kstr(w, "tenant", r->tenant);
 	write_json(w, "before", r->before);
 	write_json(w, "after", r->after);
-	write_str(w, "outcome", r->outcome);
-	write_str(w, "request_id", r->request_id);
-	write_str(w, "trace_id", r->trace_id);
-	write_str(w, "source", r->source);
+	jsonw_kstr(w, "outcome", r->outcome);
+	jsonw_kstr(w, "request_id", r->request_id);
+	jsonw_kstr(w, "trace_id", r->trace_id);
+	jsonw_kstr(w, "source", r->source);
 	write_hash(w, "prev_hash", prev);
 	write_hash(w, "hash", hash);
 	jsonw_obj_end(w);

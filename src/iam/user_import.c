@@ -86,22 +86,14 @@ enum err user_import_look(struct store *s, struct user_import *const *u, size_t 
 	return e;
 }
 
-static void null_or(struct jsonw *w, struct str s)
-{
-	if (s.p != NULL)
-		jsonw_str(w, s);
-	else
-		jsonw_null(w);
-}
-
 /* [email, fold, display_name, phc, verified, disabled] */
 static void add_row(struct jsonw *w, const struct user_import *u)
 {
 	jsonw_arr(w);
 	jsonw_str(w, u->email);
 	jsonw_str(w, u->fold);
-	null_or(w, u->display_name);
-	null_or(w, u->phc);
+	jsonw_str(w, u->display_name);
+	jsonw_str(w, u->phc);
 	jsonw_int(w, u->verified);
 	jsonw_int(w, u->disabled);
 	jsonw_arr_end(w);
