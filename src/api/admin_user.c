@@ -24,7 +24,7 @@ static void write_row(struct jsonw *w, const void *row)
 	user_write(w, row);
 }
 
-static enum err user_of_path(struct ctl *c, struct request *r, struct user *u, struct fail *f)
+enum err user_of_path(struct ctl *c, struct request *r, struct user *u, struct fail *f)
 {
 	struct id id;
 

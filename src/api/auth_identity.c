@@ -13,7 +13,6 @@
 #include "api/recent.h"
 #include "api/resource.h"
 #include "api/takeover.h"
-#include "api/user_reply.h"
 #include "authn/oidc.h"
 #include "base/clock.h"
 #include "base/config.h"
@@ -33,13 +32,9 @@ void identity_write(struct jsonw *w, const void *row)
 	jsonw_kid(w, "user", i->user);
 	jsonw_kstr(w, "issuer", i->issuer);
 	jsonw_kstr(w, "subject", i->subject);
-	jsonw_kstr_or_null(w, "email", i->email);
+	jsonw_kstr(w, "email", i->email);
 	jsonw_ktime(w, "created_at", i->created_at);
-	jsonw_key(w, "last_used_at");
-	if (i->last_used_at != 0)
-		jsonw_time(w, i->last_used_at);
-	else
-		jsonw_null(w);
+	jsonw_ktime_or_null(w, "last_used_at", i->last_used_at);
 	etag_write(w, RESOURCE_FIXED);
 	jsonw_obj_end(w);
 }
@@ -112,15 +107,6 @@ const struct resource own_identity_rows = {
 };
 
 /* ---- those of others ------------------------------------------------------------------------- */
-
-static enum err user_of_path(struct ctl *c, struct request *r, struct user *u, struct fail *f)
-{
-	struct id id;
-
-	if (!id_parse(r->param[0], &id))
-		return fail_set(f, E_NOT_FOUND, "there is no such user");
-	return user_by_id(c->store, STORE_LINEAR, id, &r->arena, u, f);
-}
 
 static enum err list_theirs(struct ctl *c, struct request *r, const struct page *page, void **rows,
     size_t *n, struct fail *f)

@@ -73,12 +73,8 @@ static enum err enroll_reply(struct ctl *c, struct request *r,
 		jsonw_obj_end(&w);
 		secret_wipe(text, sizeof text);
 	}
-	if (uri.p != NULL)
-		secret_wipe(uri.p, uri.cap);
-	if (svg.p != NULL)
-		secret_wipe(svg.p, svg.cap);
-	buf_release(&svg);
-	buf_release(&uri);
+	secret_buf_release(&svg);
+	secret_buf_release(&uri);
 	return e;
 }
 
@@ -86,8 +82,7 @@ static enum err enroll_reply(struct ctl *c, struct request *r,
  * factor, and is late, must not change it. */
 static enum err need_session(struct request *r, struct write *w, struct fail *f)
 {
-	enum err e = r->auth.has_session ? need_recent_signin(r, f) : fail_set(f, E_FORBIDDEN,
-	    "only in a session");
+	enum err e = need_recent_session(r, f);
 
 	if (e == OK)
 		session_guard_live(w, r->auth.session, r->auth.principal->id);
@@ -361,12 +356,8 @@ enum err op_user_mfa_delete(struct ctl *c, struct request *r, struct fail *f)
 {
 	unsigned tries = 0;
 	struct user u;
-	struct id id;
-	enum err e;
+	enum err e = user_of_path(c, r, &u, f);
 
-	if (!id_parse(r->param[0], &id))
-		return fail_set(f, E_NOT_FOUND, "there is no such user");
-	e = user_by_id(c->store, STORE_LINEAR, id, &r->arena, &u, f);
 	if (e != OK)
 		return e;
 	do {

@@ -135,10 +135,8 @@ enum err op_oidc_link(struct ctl *c, struct request *r, struct fail *f)
 	struct oidc_state s;
 	enum err e = read_begin(c, r, &s, f);
 
-	if (e == OK && !r->auth.has_session)
-		e = fail_set(f, E_FORBIDDEN, "only in a session");
 	if (e == OK)
-		e = need_recent_signin(r, f);
+		e = need_recent_session(r, f);
 	if (e != OK)
 		return e;
 	s.link = true;

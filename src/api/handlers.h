@@ -11,6 +11,7 @@ struct ctl;
 struct page;
 struct resource;
 struct scope;
+struct user;
 
 /* data.c */
 STEP op_query(struct api *a, struct request *r);
@@ -74,6 +75,8 @@ enum err op_tenant_create(struct ctl *c, struct request *r, struct fail *f);
 
 /* admin_user.c */
 extern const struct resource user_rows, user_session_rows;
+/* The user that the path names. E_NOT_FOUND. */
+enum err user_of_path(struct ctl *c, struct request *r, struct user *u, struct fail *f);
 enum err op_user_create(struct ctl *c, struct request *r, struct fail *f);
 enum err op_user_password(struct ctl *c, struct request *r, struct fail *f);
 enum err op_user_sessions_end(struct ctl *c, struct request *r, struct fail *f);

@@ -9,5 +9,7 @@ struct request;
 
 /* E_RECENT_SIGNIN when the caller signed in more than five minutes ago. */
 enum err need_recent_signin(const struct request *r, struct fail *f);
+/* The same of a caller that must be in a session: E_FORBIDDEN when it is in none. */
+enum err need_recent_session(const struct request *r, struct fail *f);
 
 #endif
