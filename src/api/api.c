@@ -392,7 +392,6 @@ static void come_back_cb(struct loop_msg *m)
 static enum err decide_scope(struct ctl *c, struct request *r, struct fail *f)
 {
 	struct scope s = { 0 };
-	struct decision d;
 	enum err e = r->op->scope(c, r, &s, f);
 
 	if (e != OK)
@@ -403,10 +402,9 @@ static enum err decide_scope(struct ctl *c, struct request *r, struct fail *f)
 	if (e == OK || s.platform || s.n == 0)
 		return e;
 	for (unsigned i = 0; i < s.n; i++) {
-		d = authz_decide(r->auth.principal, r->roles, s.tenant[i], str_c(r->op->right), STR_NONE);
 		fail_clear(f);
 		e = decide(r, r->roles, s.tenant[i], STR_NONE, f);
-		if (d.allowed && e == OK && i == 0)
+		if (e == OK && i == 0)
 			r->tenant = s.tenant[0];
 		if ((e == OK) == s.any)
 			return e;

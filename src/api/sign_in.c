@@ -29,9 +29,8 @@ static void describe_client(struct request *r, struct session *s)
 	s->user_agent = str_utf8(agent) ? agent : STR_NONE;
 }
 
-/* One sign-in in 256 deletes sessions that have been over for a month, another one counts that are
- * forgotten: no timer, and the work grows
- * with what makes it. A failure leaves them for the next. */
+/* One sign-in in 256 deletes sessions that have been over for a month, another one counts that are forgotten:
+ * no timer, and the work grows with what makes it. A failure leaves them for the next. */
 static void sweep(struct ctl *c, struct id session, int64_t now)
 {
 	if (session.b[15] == 0)
