@@ -35,6 +35,16 @@ static void numbers(void **state)
 	}
 }
 
+static void ends_of_lines_are_cut_off(void **state)
+{
+	(void)state;
+	assert_true(str_eqc(str_chomp(STR("a b\r\n")), "a b"));
+	assert_true(str_eqc(str_chomp(STR("a\nb \n\n")), "a\nb "));
+	assert_true(str_eqc(str_chomp(STR("a")), "a"));
+	assert_int_equal(str_chomp(STR("\r\n")).n, 0);
+	assert_null(str_chomp(STR_NONE).p);
+}
+
 static void globs(void **state)
 {
 	(void)state;
@@ -83,6 +93,7 @@ int main(void)
 		cmocka_unit_test(globs),
 		cmocka_unit_test(utf8),
 		cmocka_unit_test(cuts),
+		cmocka_unit_test(ends_of_lines_are_cut_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
