@@ -346,7 +346,7 @@ int64_t control_drain(struct control *c)
  * audit log still has to say of requests that were answered. */
 void control_lane_stop(struct control *c)
 {
-	(void)audit_flush_for(c->audit, AUDIT_PATIENCE);
+	(void)audit_flush(c->audit, AUDIT_PATIENCE);
 	store_stop(c->store);
 	issuers_stop(&c->issuers);
 	pool_stop(c->lane);

@@ -218,15 +218,7 @@ enum err audit_post(struct audit *a, const struct audit_record *r)
 	return E_OVERLOADED;
 }
 
-void audit_flush(struct audit *a)
-{
-	pthread_mutex_lock(&a->queue_mu);
-	while (a->n + a->busy > 0)
-		pthread_cond_wait(&a->idle, &a->queue_mu);
-	pthread_mutex_unlock(&a->queue_mu);
-}
-
-bool audit_flush_for(struct audit *a, int64_t us)
+bool audit_flush(struct audit *a, int64_t us)
 {
 	int64_t t = clock_mono() + us;
 	struct timespec until = { t / CLOCK_SEC, t % CLOCK_SEC * 1000 };

@@ -33,10 +33,9 @@ enum err audit_commit(struct audit *a, struct write *w, struct audit_record *r, 
 /* Copies the record for the thread. Any thread; holds a mutex for a few instructions. E_OVERLOADED
  * past AUDIT_QUEUE: the record is then only in the log. */
 enum err audit_post(struct audit *a, const struct audit_record *r);
-/* Returns when all that was posted before the call is in the store. For tests and shutdown. */
-void audit_flush(struct audit *a);
-/* ... or until `us` microseconds have passed: whether all are. */
-bool audit_flush_for(struct audit *a, int64_t us);
+/* Returns when all that was posted before the call is in the store, or `us` microseconds have passed:
+ * whether all is. */
+bool audit_flush(struct audit *a, int64_t us);
 
 struct audit_row {
 	struct audit_record r;

@@ -53,24 +53,6 @@ void one_time_add(struct write *w, enum one_time_kind k, struct id user, struct 
 	    SV_INT(w->now + kinds[k].life), SV_INT(w->now));
 }
 
-enum err one_time_count(struct store *s, enum one_time_kind k, struct id user, int64_t since,
-    int64_t *n, struct fail *f)
-{
-	struct store_stmt count = STMT("SELECT count(*) FROM one_time_token"
-	    " WHERE principal = ? AND kind = ? AND created_at > ?",
-	    SV_ID(&user), SV_Z(kinds[k].name), SV_INT(since));
-	struct store_rows rows;
-	struct arena a;
-	enum err e;
-
-	arena_init(&a, READ_MAX);
-	e = store_read(s, STORE_LINEAR, &count, 1, &a, &rows, f);
-	if (e == OK)
-		*n = store_int(&rows, 0, 0);
-	arena_release(&a);
-	return e;
-}
-
 enum err one_time_find(struct store *s, enum one_time_kind k, struct str token, int64_t now,
     struct one_time *out, struct fail *f)
 {

@@ -26,10 +26,6 @@ int64_t one_time_life(enum one_time_kind k);
 void one_time_add(struct write *w, enum one_time_kind k, struct id user, struct str email_fold,
     char token[TOKEN_LEN]);
 
-/* How many tokens of the kind the user has that were made after `since`: 0 or 1. */
-enum err one_time_count(struct store *s, enum one_time_kind k, struct id user, int64_t since,
-    int64_t *n, struct fail *f);
-
 struct one_time {
 	unsigned char hash[TOKEN_HASH];
 	struct id user;

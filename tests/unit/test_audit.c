@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "iam/audit.h"
 #include "iam/tenant.h"
 #include "iam_fixture.h"
@@ -86,7 +87,7 @@ static void posts_arrive_in_order(void **state)
 		r.at = NOW + i * 1000;
 		assert_int_equal(audit_post(a, &r), OK);
 	}
-	audit_flush(a);
+	assert_true(audit_flush(a, 60 * CLOCK_SEC));
 	assert_int_equal(verify(t, &n), OK);
 	assert_int_equal(n, 100);
 	assert_int_equal(iam_count(t, "SELECT count(*) FROM audit a JOIN audit b ON b.seq = a.seq + 1"
@@ -116,7 +117,7 @@ static void a_store_that_fails_loses_nothing(void **state)
 	for (int i = 1; i <= 3; i++) {
 		store_fail_after(t->x.store, i);
 		assert_int_equal(audit_post(a, &r), OK);
-		audit_flush(a);
+		assert_true(audit_flush(a, 60 * CLOCK_SEC));
 	}
 	store_fail_after(t->x.store, 0);
 	assert_int_equal(verify(t, &n), OK);

@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "api/audit_note.h"
 #include "api/ctl.h"
+#include "base/clock.h"
 #include "base/heap.h"
 #include "base/loop.h"
 #include "iam/audit.h"
@@ -81,7 +82,7 @@ static void no_memory_is_no_success(void **state)
 	heap_fail_after(1);
 	assert_int_equal(audit_watch(&t.r, NULL), OK);
 	heap_fail_after(0);
-	audit_flush(t.ctl.audit);
+	assert_true(audit_flush(t.ctl.audit, 60 * CLOCK_SEC));
 	assert_int_equal(iam_count(*state, "SELECT count(*) FROM audit"), 0);
 	t.r.reply.err = E_NOMEM;
 	end(&t);
