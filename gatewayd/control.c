@@ -26,6 +26,7 @@
 #include "obs/obs.h"
 #include "post.h"
 #include "readiness.h"
+#include "retired.h"
 #include "rotation.h"
 #include "routing/compactor.h"
 #include "routing/source.h"
@@ -41,17 +42,10 @@
 #define RETRY_US (100 * CLOCK_MS)
 #define AUDIT_PATIENCE (5 * CLOCK_SEC)
 
-/* A configuration that was in force once. Anybody may still hold a string of it, so it stays until
- * the end: some kilobytes for each change of the configuration. */
-struct retired {
-	struct retired *next;
-	struct config *config;
-};
-
 struct control {
 	struct ctl ctl;
-	struct config *config; /* current; older ones hang on it until the end */
-	struct retired *retired;
+	struct config *config;
+	struct retired *retired; /* those before it */
 	struct store *store;
 	struct seal *seal;
 	struct hasher *hasher;
@@ -506,17 +500,6 @@ enum err control_new(struct config *config, bool check, struct control **out, st
 	return OK;
 }
 
-static void free_retired(struct retired *r)
-{
-	while (r != NULL) {
-		struct retired *next = r->next;
-
-		config_free(r->config);
-		heap_free(r);
-		r = next;
-	}
-}
-
 void control_free(struct control *c)
 {
 	if (c == NULL)
@@ -536,7 +519,7 @@ void control_free(struct control *c)
 	heap_free(c->routes_table);
 	seal_free(c->seal);
 	store_close(c->store);
-	free_retired(c->retired);
+	retired_free(c->retired);
 	config_free(c->config);
 	pthread_cond_destroy(&c->stop_cond);
 	pthread_mutex_destroy(&c->stop_mu);
@@ -573,17 +556,6 @@ static enum err reload_files(struct control *c, const struct config *next, struc
 	return e;
 }
 
-static enum err retire(struct control *c)
-{
-	struct retired *r = heap_alloc(sizeof *r);
-
-	if (r == NULL)
-		return E_NOMEM;
-	*r = (struct retired){ c->retired, c->config };
-	c->retired = r;
-	return OK;
-}
-
 enum err control_reload(struct control *c, struct config *next, struct fail *f)
 {
 	const struct password_params params = password_params_of(next);
@@ -597,18 +569,19 @@ enum err control_reload(struct control *c, struct config *next, struct fail *f)
 	if (e == OK)
 		e = post_check(next, f);
 	if (e == OK)
+		e = retired_reserve(&c->retired);
+	if (e == OK)
 		e = reload_files(c, next, f);
-	same = config_same(next, c->config); /* only files that it names have changed */
-	if (e == OK && !same)
-		e = retire(c);
 	if (e != OK)
 		return e;
+	same = config_same(next, c->config); /* only files that it names have changed */
 	say_fixed(changed);
 	if (same) {
 		config_free(next);
 		return OK;
 	}
 	log_configure((enum log_level)next->log_level, next->log_format == LOG_FORMAT_TEXT);
+	retired_add_take(c->retired, c->config);
 	c->config = next;
 	atomic_store(&c->ctl.config, next);
 	atomic_store(&c->basic_without_tls, next->auth_allow_basic_without_tls);
