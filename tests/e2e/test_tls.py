@@ -1,9 +1,11 @@
 """TLS on the listeners: versions, protocols, resumption, certificates of callers, reloading, bad clients."""
+import contextlib
 import datetime
 import hashlib
 import json
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -658,3 +660,50 @@ def test_a_drain_ends_connections_properly(secure):
         assert gw.stop() == [0]
         assert read_all(idle) == b""
         assert b"\x07" in read_all(h2)  # GOAWAY, then close_notify
+
+
+def accepts(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def frame_types(data):
+    while data:
+        yield data[3]
+        data = data[9 + int.from_bytes(data[:3], "big"):]
+
+
+@pytest.mark.parametrize("listener,alpn,request_", [
+    ("http", "http/1.1", b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"),
+    ("grpc", "h2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+     + b"\0\0\x0e\1\5\0\0\0\1" + b"\x82\x87\4\7/health\1\1x"),
+], ids=["http", "grpc"])
+def test_a_handshake_amid_a_drain_is_followed_by_a_request(secure, listener, alpn, request_):
+    """The server has answered the hello when it is told to end; the rest comes when it listens no more."""
+    gw = secure()
+    port = gw.replica.port(listener)
+    to_come, to_go = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context(gw, (alpn,)).wrap_bio(to_come, to_go, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", port), timeout=15) as s:
+        while True:
+            try:
+                client.do_handshake()
+                break  # its last message is in to_go
+            except ssl.SSLWantReadError:
+                s.sendall(to_go.read())
+                to_come.write(s.recv(65536))
+        gw.replica.process.signal(signal.SIGTERM)
+        until(lambda: not accepts(port), 15, "the listener to close")
+        client.write(request_)
+        s.sendall(to_go.read())
+        answer = b""
+        while part := s.recv(65536):
+            to_come.write(part)
+            with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+                while data := client.read(65536):
+                    answer += data
+    if listener == "http":
+        assert answer.startswith(b"HTTP/1.1 200") and b"connection: close" in answer, answer
+    else:
+        assert {1, 7} <= set(frame_types(answer)), answer  # HEADERS, GOAWAY
+    assert gw.replica.process.wait() == 0
