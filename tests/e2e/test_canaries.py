@@ -16,7 +16,7 @@ from harness.gateway import master_key, wait_for
 from harness.openid import CLIENT_SECRET, Browser, OpenId, settings
 from harness.process import Process
 from harness.wait import until
-from test_mail import authority, smtp  # noqa: F401  (fixtures)
+from test_mail import smtp  # noqa: F401  (a fixture)
 from test_mail_flows import token as token_of_mail
 from test_mfa import totp, wrong
 

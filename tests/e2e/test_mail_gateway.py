@@ -8,7 +8,7 @@ import pytest
 
 from harness.gateway import wait_for
 from harness.paths import GATEWAYD, program
-from test_mail import authority, smtp  # noqa: F401  (fixtures)
+from test_mail import smtp  # noqa: F401  (a fixture)
 from test_mail_flows import PASSWORD, post, signin, signup, token
 
 
