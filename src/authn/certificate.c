@@ -1,6 +1,7 @@
 /* Client certificates that TLS has verified (CONTRACT 4, class 5): the service account that lists
  * the subject (RFC 4514 text) or one of the subject alternative names. Only when no Authorization
  * is sent. */
+#include <arpa/inet.h>
 #include <gnutls/x509.h>
 
 #include "authn/machine.h"
@@ -23,12 +24,26 @@ static gnutls_x509_crt_t certificate(const struct request *r)
 	return (gnutls_x509_crt_t)(uintptr_t)r->client_cert;
 }
 
+static bool is_address(struct str s)
+{
+	unsigned char a[sizeof(struct in6_addr)];
+	char z[INET6_ADDRSTRLEN];
+
+	if (s.n >= sizeof z)
+		return false;
+	memcpy(z, s.p, s.n);
+	z[s.n] = '\0';
+	return inet_pton(AF_INET, z, a) == 1 || inet_pton(AF_INET6, z, a) == 1;
+}
+
 /* Whether the text of a SAN has the shape of its type. One that has not could be taken for a
  * subject, or for a SAN of another type, since all stand in one list. */
 static bool shaped(unsigned type, struct str s)
 {
 	const char *colon = memchr(s.p, ':', s.n), *equals = memchr(s.p, '=', s.n);
 
+	if (is_address(s))
+		return type == GNUTLS_SAN_IPADDRESS;
 	switch (type) {
 	case GNUTLS_SAN_DNSNAME:
 		return colon == NULL && equals == NULL && memchr(s.p, '@', s.n) == NULL;
@@ -64,6 +79,20 @@ static enum err add_dn(struct attempt *t, struct machine *m)
 	return e;
 }
 
+/* The text of a SAN in `san`, of *n bytes. False: none that counts. */
+static bool san_text(unsigned type, char *san, size_t *n)
+{
+	char z[INET6_ADDRSTRLEN];
+
+	if (type == GNUTLS_SAN_IPADDRESS) { /* bytes of an address: as people write it (RFC 5952) */
+		if ((*n != 4 && *n != 16) || inet_ntop(*n == 4 ? AF_INET : AF_INET6, san, z, sizeof z) == NULL)
+			return false;
+		*n = strlen(z);
+		memcpy(san, z, *n);
+	}
+	return *n > 0 && str_utf8(str_n(san, *n)) && shaped(type, str_n(san, *n));
+}
+
 static enum err add_sans(struct attempt *t, struct machine *m)
 {
 	enum err e = OK;
@@ -76,8 +105,7 @@ static enum err add_sans(struct attempt *t, struct machine *m)
 
 		if (rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
 			break;
-		if (rc >= 0 && n > 0 && n < sizeof san && str_utf8(str_n(san, n)) &&
-		    shaped(type, str_n(san, n)))
+		if (rc >= 0 && n < sizeof san && san_text(type, san, &n))
 			e = add_subject(t, m, str_n(san, n));
 	}
 	return e;

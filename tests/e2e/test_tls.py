@@ -345,6 +345,7 @@ def test_grpcio(house, authority, protos):
     ("CN=robot,O=Acme", "/O=Acme/CN=robot", ()),
     ("robot.acme.test", "/CN=ignored", ("DNS:robot.acme.test",)),
     ("spiffe://acme.test/robot", "/CN=ignored", ("URI:spiffe://acme.test/robot",)),
+    ("10.1.2.3", "/CN=ignored", ("IP:10.1.2.3",)),
 ])
 def test_a_service_account_signs_in_by_certificate(house, authority, subject, name, san):
     sa, credential = service_account(house, subject)

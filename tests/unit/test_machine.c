@@ -216,25 +216,16 @@ static gnutls_x509_crt_t reread(gnutls_x509_crt_t crt)
 	return crt;
 }
 
-static gnutls_x509_crt_t certificate(const char *dn, const char *dns, const char *uri)
+/* Signs what has names only. */
+static gnutls_x509_crt_t signed_by_itself(gnutls_x509_crt_t crt)
 {
 	gnutls_x509_privkey_t key;
-	gnutls_x509_crt_t crt;
 	unsigned char serial = 1;
 
 	assert_int_equal(gnutls_x509_privkey_init(&key), 0);
 	assert_int_equal(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
 	    GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0), 0);
-	assert_int_equal(gnutls_x509_crt_init(&crt), 0);
 	gnutls_x509_crt_set_version(crt, 3);
-	if (dn != NULL)
-		assert_int_equal(gnutls_x509_crt_set_dn(crt, dn, NULL), 0);
-	if (dns != NULL)
-		assert_int_equal(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, dns,
-		    (unsigned)strlen(dns), GNUTLS_FSAN_SET), 0);
-	if (uri != NULL)
-		assert_int_equal(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_URI, uri,
-		    (unsigned)strlen(uri), GNUTLS_FSAN_SET), 0);
 	gnutls_x509_crt_set_serial(crt, &serial, 1);
 	gnutls_x509_crt_set_activation_time(crt, time(NULL) - 60);
 	gnutls_x509_crt_set_expiration_time(crt, time(NULL) + 3600);
@@ -244,10 +235,35 @@ static gnutls_x509_crt_t certificate(const char *dn, const char *dns, const char
 	return reread(crt);
 }
 
-static enum err ask_certificate(struct world *w, const char *dn, const char *dns, const char *uri,
-    const char *authorization)
+static gnutls_x509_crt_t certificate_of(const char *address, unsigned n)
 {
-	gnutls_x509_crt_t crt = certificate(dn, dns, uri);
+	gnutls_x509_crt_t crt;
+
+	assert_int_equal(gnutls_x509_crt_init(&crt), 0);
+	assert_int_equal(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS, address, n,
+	    GNUTLS_FSAN_SET), 0);
+	return signed_by_itself(crt);
+}
+
+static gnutls_x509_crt_t certificate(const char *dn, const char *dns, const char *uri)
+{
+	gnutls_x509_crt_t crt;
+
+	assert_int_equal(gnutls_x509_crt_init(&crt), 0);
+	if (dn != NULL)
+		assert_int_equal(gnutls_x509_crt_set_dn(crt, dn, NULL), 0);
+	if (dns != NULL)
+		assert_int_equal(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, dns,
+		    (unsigned)strlen(dns), GNUTLS_FSAN_SET), 0);
+	if (uri != NULL)
+		assert_int_equal(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_URI, uri,
+		    (unsigned)strlen(uri), GNUTLS_FSAN_SET), 0);
+	return signed_by_itself(crt);
+}
+
+/* Takes the certificate. */
+static enum err show(struct world *w, gnutls_x509_crt_t crt, const char *authorization)
+{
 	struct asked c;
 	enum err e;
 
@@ -262,6 +278,26 @@ static enum err ask_certificate(struct world *w, const char *dn, const char *dns
 	asked_end(&c);
 	gnutls_x509_crt_deinit(crt);
 	return e;
+}
+
+static enum err ask_certificate(struct world *w, const char *dn, const char *dns, const char *uri,
+    const char *authorization)
+{
+	return show(w, certificate(dn, dns, uri), authorization);
+}
+
+/* An address is compared as text, and only an address is one. */
+static void test_certificate_of_an_address(void **state)
+{
+	struct world *w = *state;
+
+	add_credential(w, id_new(w->now), "certificate", NULL, "10.0.0.7");
+	add_credential(w, id_new(w->now), "certificate", NULL, "2001:db8::7");
+	assert_int_equal(show(w, certificate_of("\x0a\x00\x00\x07", 4), NULL), OK);
+	assert_int_equal(show(w, certificate_of("\x0a\x00\x00\x08", 4), NULL), E_UNAUTHENTICATED);
+	assert_int_equal(show(w, certificate_of("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07", 16), NULL), OK);
+	assert_int_equal(ask_certificate(w, "CN=x", "10.0.0.7", NULL, NULL), E_UNAUTHENTICATED);
+	assert_int_equal(ask_certificate(w, "CN=x", NULL, "2001:db8::7", NULL), E_UNAUTHENTICATED);
 }
 
 static void test_certificate(void **state)
@@ -308,7 +344,7 @@ int main(void)
 		T(test_api_key_deleted), T(test_api_key_deleted_meanwhile),
 		T(test_basic_service_account), T(test_basic_user), T(test_basic_without_password),
 		T(test_basic_over_plaintext), T(test_too_many_sign_ins), T(test_certificate),
-		T(test_certificate_of_two_accounts),
+		T(test_certificate_of_two_accounts), T(test_certificate_of_an_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
