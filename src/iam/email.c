@@ -23,13 +23,29 @@ static bool is_visible(struct str s)
 	return true;
 }
 
+/* Labels with dots between them, none of them empty; no address in brackets. What mail is sent to must be a
+ * dot-atom (RFC 5322, 3.4.1): no letter would ever confirm another. */
+static bool is_domain(struct str s)
+{
+	while (s.p != NULL) {
+		struct str label = str_cut(s, '.', &s);
+
+		if (label.n == 0)
+			return false;
+		for (size_t i = 0; i < label.n; i++)
+			if (memchr("()[]:\\@", label.p[i], 7) != NULL)
+				return false;
+	}
+	return true;
+}
+
 bool email_is_valid(struct str email)
 {
 	struct str domain, local = str_cut(email, '@', &domain);
 
 	if (email.n > EMAIL_MAX || !str_utf8(email))
 		return false;
-	if (local.n == 0 || local.n > 64 || domain.n == 0 || memchr(domain.p, '@', domain.n) != NULL)
+	if (local.n == 0 || local.n > 64 || domain.p == NULL || !is_domain(domain))
 		return false;
 	for (size_t i = 0; i < email.n; i++) {
 		unsigned char c = (unsigned char)email.p[i];

@@ -11,8 +11,8 @@
 
 #define EMAIL_MAX 254 /* RFC 5321, 4.5.3.1.3 less the angle brackets */
 
-/* One "@" with something on both sides, UTF-8, no blanks, nothing invisible, at most EMAIL_MAX
- * bytes of which 64 before the "@". Not a proof that mail arrives there. */
+/* One "@" between something and a domain of non-empty labels, UTF-8, no blanks, nothing invisible, at
+ * most EMAIL_MAX bytes of which 64 before the "@". Not a proof that mail arrives there. */
 bool email_is_valid(struct str email);
 /* Unicode case folding of the NFC form, in the arena. E_INVALID_FIELD when not valid, E_NOMEM. */
 enum err email_fold(struct str email, struct arena *a, struct str *out);

@@ -28,7 +28,8 @@ static void refuses_what_is_no_address(void **state)
 	static const char *const bad[] = { "", "a", "@", "a@", "@b", "a@b@c", "a b@c", "a@b\n", "a@b,c",
 		"\xff@x", "<a@b>", "a\xe2\x80\x8b@b" /* zero width */, "a\xe2\x80\xae@b" /* right to left */,
 		"a@b\xc2\xad" /* soft hyphen */, "a\xc2\x9b@b" /* CSI */, "a\xc2\xa0@b" /* no-break space */,
-		"a\xef\xb8\x8f@b" /* variation selector */ };
+		"a\xef\xb8\x8f@b" /* variation selector */, "a@b..c", "a@.b", "a@b.", "a@.",
+		"a@[127.0.0.1]", "a@b(c)", "a@b:c", "a@b\\c" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
