@@ -19,6 +19,7 @@
 /* A body that arrives steadily may take longer than the timeout. */
 #define BODY_RATE 4096 /* bytes in a timeout's time */
 #define READ_AHEAD 4096
+#define FLOW_WRITES 8 /* of an answer that comes as a flow, before other connections get their turn */
 
 /* ---- the socket ---------------------------------------------------------------------------- */
 
@@ -206,8 +207,14 @@ bool http1_write_flow(struct http1_conn *c, struct flow *f)
 	struct iovec iov[2];
 	int n;
 
-	while ((n = flow_writer_next(&c->writer, f, iov)) > 0) {
-		ssize_t k = wire_writev(&c->wire, iov, n);
+	for (int writes = 0; (n = flow_writer_next(&c->writer, f, iov)) > 0; writes++) {
+		ssize_t k;
+
+		if (writes == FLOW_WRITES) { /* taking of f may fill it again: others, too, get their turn */
+			http1_dirty(c);
+			return false;
+		}
+		k = wire_writev(&c->wire, iov, n);
 
 		if (k == WIRE_ERROR)
 			break_off(c);

@@ -105,8 +105,8 @@ static inline void http1_take(struct http1 *h, size_t n)
 /* Writes these parts. What does not go out now is left in c->out, as views; false then, and when the
  * socket is broken, which is noted. */
 bool http1_write(struct http1_conn *c, struct str first, struct str second);
-/* Writes what of f it can. True: all of it is out. False: it waits for the socket (c->writable is false then)
- * or for more of f, or the socket is broken. */
+/* Writes what of f it can. True: all of it is out. False: it waits for the socket (c->writable is false
+ * then), for more of f or for its next turn, or the socket is broken. */
 bool http1_write_flow(struct http1_conn *c, struct flow *f);
 
 /* ---- http1_exchange.c ------------------------------------------------------------------------ */

@@ -13,6 +13,7 @@
 
 #define FAREWELL (100 * CLOCK_MS) /* longer than most ways to a client and back */
 #define REST_TIME (100 * CLOCK_MS)
+#define READS 8 /* of what TLS holds, before other connections get their turn */
 #define OUT_MAX (1u << 20) /* hard: HTTP2_OUT and the largest frame behind it stay far below */
 
 /* ---- the end of a connection --------------------------------------------------------------- */
@@ -129,6 +130,45 @@ static void send_late_cb(struct deadline *d)
 	close_conn(c);
 }
 
+/* ---- input --------------------------------------------------------------------------------- */
+
+/* What nghttp2 could not go on with; it has said GOAWAY itself for all that is a connection error. */
+static void fail_conn(struct http2_conn *c, int rv)
+{
+	c->failed = true;
+	(void)nghttp2_session_terminate_session(c->session,
+	    rv == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
+}
+
+static void take_input(struct http2_conn *c)
+{
+	ssize_t rv, n = wire_read(&c->wire, c->h->in, sizeof c->h->in);
+
+	if (n == WIRE_AGAIN)
+		return;
+	if (n <= 0) { /* closed, also if only its side: it could send no WINDOW_UPDATE any more */
+		c->broken = true;
+		return;
+	}
+	c->heard = true;
+	c->pinged = false;
+	rv = nghttp2_session_mem_recv(c->session, (const uint8_t *)c->h->in, (size_t)n);
+	if (rv < 0)
+		fail_conn(c, (int)rv);
+}
+
+/* TLS may have read more from the socket than was taken of it: epoll does not tell of that. A client that is
+ * always ahead of us has to wait for the others. */
+static void take_all_input(struct http2_conn *c)
+{
+	int reads = 0;
+
+	do
+		take_input(c);
+	while (wire_holds(&c->wire) && !c->broken && !c->failed && ++reads < READS);
+	c->unread = reads == READS;
+}
+
 /* ---- output -------------------------------------------------------------------------------- */
 
 /* What is gone makes room for more, once no more than that has to be moved: a client that always leaves
@@ -197,6 +237,8 @@ static void flush(struct http2_conn *c)
 			watch_output(c);
 		return;
 	}
+	if (c->unread)
+		take_all_input(c);
 	/* more than once only for replies that do not fit into c->out: four of those, then the others */
 	for (int i = 0; i < 4 && !c->broken; i++) {
 		c->full = false;
@@ -209,7 +251,7 @@ static void flush(struct http2_conn *c)
 		return;
 	}
 	watch_output(c);
-	if (c->full && !unwritten(c))
+	if (c->unread || (c->full && !unwritten(c)))
 		http2_conn_dirty(c);
 }
 
@@ -228,40 +270,7 @@ int64_t http2_turn(struct http2 *h)
 	return h->dirty != NULL ? 0 : -1;
 }
 
-/* ---- input --------------------------------------------------------------------------------- */
-
-/* What nghttp2 could not go on with; it has said GOAWAY itself for all that is a connection error. */
-static void fail_conn(struct http2_conn *c, int rv)
-{
-	c->failed = true;
-	(void)nghttp2_session_terminate_session(c->session,
-	    rv == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
-}
-
-static void take_input(struct http2_conn *c)
-{
-	ssize_t rv, n = wire_read(&c->wire, c->h->in, sizeof c->h->in);
-
-	if (n == WIRE_AGAIN)
-		return;
-	if (n <= 0) { /* closed, also if only its side: it could send no WINDOW_UPDATE any more */
-		c->broken = true;
-		return;
-	}
-	c->heard = true;
-	c->pinged = false;
-	rv = nghttp2_session_mem_recv(c->session, (const uint8_t *)c->h->in, (size_t)n);
-	if (rv < 0)
-		fail_conn(c, (int)rv);
-}
-
-/* TLS may have read more from the socket than was taken of it: epoll does not tell of that. */
-static void take_all_input(struct http2_conn *c)
-{
-	do
-		take_input(c);
-	while (wire_holds(&c->wire) && !c->broken && !c->failed);
-}
+/* ---- events ----------------------------------------------------------------------------- */
 
 static void conn_cb(struct loop_fd *fd, uint32_t events)
 {

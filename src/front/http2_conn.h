@@ -59,6 +59,7 @@ struct http2_conn {
 	bool greeted;        /* the client's SETTINGS have come */
 	bool heard;          /* something of the client, since the quiet deadline was set */
 	bool pinged;         /* it was asked whether it is there, and has said nothing since */
+	bool unread;         /* TLS still holds input */
 	bool full;           /* nghttp2 had more than HTTP2_OUT */
 	bool is_dirty;
 	bool broken;         /* the socket is: closed without a word */

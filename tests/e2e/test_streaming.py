@@ -116,6 +116,12 @@ class StreamNode:
             self.sent += len(BLOCK)
         return end
 
+    def endless(self, s, f, headers):
+        list(self.pieces(f, headers))
+        s.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: x/y\r\ncontent-length: %d\r\n\r\n" % (1 << 60))
+        while True:
+            s.sendall(BLOCK * 16)
+
     def die(self, s, f, headers):
         return self.give(s, f, headers, end=False)
 
@@ -323,6 +329,28 @@ def test_slow_node(streaming):
         t.join()
         status, _, body = c.response()
         assert status == 200 and json.loads(body)["sha256"] == SHA
+
+
+def test_a_fast_pair_leaves_others_their_turn(streaming):
+    """A node that always has more and a client that always takes it, on the worker of all."""
+    s, over = streaming(), threading.Event()
+
+    def take():
+        space = bytearray(MIB)
+        with Connection(s.replica.port()) as c:
+            s.ask(c, "endless")
+            while not over.is_set() and c.socket.recv_into(space):
+                pass
+
+    takers = [threading.Thread(target=take) for _ in range(2)]
+    for t in takers:
+        t.start()
+    try:
+        assert max(s.fast() for _ in range(40)) < 2
+    finally:
+        over.set()
+        for t in takers:
+            t.join()
 
 
 def test_reader_that_never_reads_is_closed(streaming):

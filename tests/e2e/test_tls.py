@@ -19,7 +19,7 @@ import requests
 from harness.gateway import wait_for
 from harness.paths import GATEWAYD, program
 from harness.wait import until
-from test_streaming import BLOCK, SHA, SIZE, StreamNode
+from test_streaming import BLOCK, MIB, SHA, SIZE, StreamNode
 
 LISTENERS = {"http": "http/1.1", "grpc": "h2", "admin": "http/1.1"}
 
@@ -650,6 +650,32 @@ def test_a_storm_of_handshakes_leaves_others_alone(house):
     for t in threads:
         t.join()
     assert not faults, faults[:3]
+
+
+@pytest.mark.parametrize("frame", [b"\0\0\0\xfa\0\0\0\0\0", b"\0\x3e\x80\xfa\0\0\0\0\0" + bytes(16000)],
+                         ids=["small", "large"])
+def test_a_client_that_sends_faster_than_it_is_read(secure, frame):
+    """HTTP/2 frames of a kind that nobody knows, without end: others get their turn."""
+    gw, over = secure(workers=1), threading.Event()
+    many = frame * (MIB // len(frame))
+
+    def flood():
+        with connect(gw, "grpc", alpn=("h2",)) as c:
+            c.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+            while not over.is_set():
+                c.sendall(many)
+
+    floods = [threading.Thread(target=flood) for _ in range(2)]
+    for t in floods:
+        t.start()
+    try:
+        with new_session(gw) as s:
+            for _ in range(40):
+                assert s.get(f"{gw.replica.http}/health", timeout=5).status_code == 200
+    finally:
+        over.set()
+        for t in floods:
+            t.join()
 
 
 def test_a_drain_ends_connections_properly(secure):
