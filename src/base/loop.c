@@ -120,6 +120,11 @@ enum err loop_mod(struct loop *l, struct loop_fd *fd, uint32_t events)
 	return control(l, EPOLL_CTL_MOD, fd);
 }
 
+enum err loop_again(struct loop *l, struct loop_fd *fd)
+{
+	return control(l, EPOLL_CTL_MOD, fd);
+}
+
 void loop_del(struct loop *l, struct loop_fd *fd)
 {
 	if (fd->fd >= 0)

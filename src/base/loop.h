@@ -50,6 +50,9 @@ void loop_stop(struct loop *l);
 
 enum err loop_add(struct loop *l, struct loop_fd *fd);
 enum err loop_mod(struct loop *l, struct loop_fd *fd, uint32_t events);
+/* For a descriptor with EPOLLET that was left before it was read to the end, so that others get their turn:
+ * it is told again what it is ready for. */
+enum err loop_again(struct loop *l, struct loop_fd *fd);
 void loop_del(struct loop *l, struct loop_fd *fd); /* does not close it; harmless when not added */
 
 /* (Re)arms t to fire after `delay` microseconds. E_NOMEM. */

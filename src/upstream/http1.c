@@ -22,6 +22,7 @@ struct http1 {
 	size_t exchanges;    /* begun */
 	bool paused;         /* the call's sink is full: nothing is read */
 	bool hangup;         /* ... though the node has ended the connection */
+	bool unread;         /* it was not read to the end */
 	int64_t idle_since;
 };
 
@@ -344,9 +345,14 @@ static void read_answer(struct http1 *c, bool hangup)
 	enum exchange ex;
 	ssize_t n;
 
-	do {
+	c->unread = false;
+	for (int reads = 0;; reads++) {
 		if (pause_reading(c, hangup))
 			return;
+		if (reads == UPSTREAM_READS) { /* others, too, get their turn */
+			c->unread = loop_again(u->loop, &c->io) == OK;
+			return;
+		}
 		n = wire_read(&c->wire, u->scratch, UPSTREAM_SCRATCH);
 		if (n == WIRE_AGAIN)
 			return;
@@ -355,10 +361,14 @@ static void read_answer(struct http1 *c, bool hangup)
 			return;
 		}
 		ex = feed(c, u->scratch, (size_t)n);
-	} while (ex == EX_ON && (n == UPSTREAM_SCRATCH || hangup || wire_ended(&c->wire)));
+		if (ex != EX_ON)
+			break;
+		if (n < UPSTREAM_SCRATCH && !hangup && !wire_ended(&c->wire))
+			return;
+	}
 	if (ex == EX_BAD)
 		end_badly(c, E_BAD_UPSTREAM);
-	else if (ex != EX_ON)
+	else
 		end_well(c, ex == EX_REUSE && !hangup && !wire_ended(&c->wire) &&
 		    c->ep->nconns <= u->config.max_connections && (n < UPSTREAM_SCRATCH || drained(c)));
 }
@@ -369,7 +379,7 @@ static void io_cb(struct loop_fd *fd, uint32_t events)
 
 	if (events & EPOLLOUT && c->call != NULL && !written(c))
 		write_rest(c);
-	if (!(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+	if (!(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) && !c->unread)
 		return;
 	if (c->call != NULL && c->paused)
 		c->hangup |= (events & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0;
@@ -393,7 +403,7 @@ static bool http1_send(struct endpoint *ep, struct upstream_call *call)
 	c->call = call;
 	c->writer = (struct flow_writer){ .chunked = call->source != NULL &&
 		call->source->length == FLOW_LENGTH_UNKNOWN };
-	c->paused = c->hangup = false;
+	c->paused = c->hangup = c->unread = false;
 	call->reused = c->exchanges++ > 0;
 	call_sent(call, c);
 	e = write_request(c, call);

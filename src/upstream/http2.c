@@ -13,6 +13,9 @@
 #define CONNECTION_WINDOW (16 << 20)
 #define MAX_STREAMS 1000  /* on one connection, whatever the node allows */
 #define MAX_OUT (4u << 20) /* bytes that wait for the socket */
+/* Bytes that bring no call on, from one that did to the next: DATA of calls that have left, and far more than
+ * there is reason to send besides. */
+#define MAX_NOISE (CONNECTION_WINDOW + (1u << 20))
 
 struct http2 {
 	struct loop_fd io;
@@ -25,6 +28,8 @@ struct http2 {
 	size_t streams;      /* open, those of dropped calls included */
 	struct buf out;      /* what the socket did not take */
 	int64_t idle_since, read_at;
+	size_t noise;        /* bytes */
+	bool unread;         /* it was not read to the end */
 	bool served;         /* has carried an answer */
 	bool listed;         /* in u->unwritten */
 	bool retired;        /* no new calls: it was silent for too long */
@@ -150,9 +155,10 @@ static int on_data(nghttp2_session *s, uint8_t flags, int32_t stream, const uint
     void *arg)
 {
 	struct upstream_call *call = call_of(s, stream);
+	struct http2 *c = arg;
 
 	(void)flags;
-	(void)arg;
+	c->noise -= n < c->noise ? n : c->noise;
 	if (call != NULL && call->resp.fault == NULL && call_data(call, str_n((const char *)p, n)) != OK)
 		reset(s, call);
 	return 0;
@@ -173,10 +179,12 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
 	call = call_of(s, frame->hd.stream_id);
 	if (call == NULL)
 		return 0;
-	if (frame->hd.type == NGHTTP2_HEADERS && call->resp.status >= 200)
+	if (frame->hd.type == NGHTTP2_HEADERS && call->resp.status >= 200) {
 		call->head_seen = true;
-	else if (frame->hd.type == NGHTTP2_HEADERS)
+		c->noise = 0;
+	} else if (frame->hd.type == NGHTTP2_HEADERS) {
 		call->resp.nheaders = 0; /* of an interim response */
+	}
 	if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
 		call->end_seen = c->served = true;
 	return 0;
@@ -213,6 +221,7 @@ static int on_stream_close(nghttp2_session *s, int32_t stream, uint32_t code, vo
 	struct upstream_call *call = call_of(s, stream);
 
 	c->streams--;
+	c->noise = 0;
 	c->idle_since = loop_now(c->ep->u->loop);
 	if (call != NULL) {
 		detach(c, call);
@@ -330,26 +339,37 @@ void http2_write_all(struct upstream *u)
 
 /* ---- reading ----------------------------------------------------------------------------------- */
 
-static void read_all(struct http2 *c, bool hangup)
+/* False: there is nothing more to be read for now, or ever. */
+static bool read_some(struct http2 *c, bool hangup, enum err *e)
 {
 	struct upstream *u = c->ep->u;
+	ssize_t n = wire_read(&c->wire, u->scratch, UPSTREAM_SCRATCH);
+
+	if (n == WIRE_AGAIN)
+		return false;
+	c->read_at = loop_now(u->loop);
+	c->noise += n > 0 ? (size_t)n : 0;
+	if (n <= 0) {
+		c->broken = true;
+	} else if (nghttp2_session_mem_recv(c->session, (uint8_t *)u->scratch, (size_t)n) != n ||
+	    c->noise > MAX_NOISE) {
+		c->broken = true;
+		*e = E_BAD_UPSTREAM;
+	}
+	return !c->broken && (n == UPSTREAM_SCRATCH || hangup || wire_ended(&c->wire));
+}
+
+static void read_all(struct http2 *c, bool hangup)
+{
 	enum err e = E_UPSTREAM_FAILED;
-	ssize_t n;
+	int reads = 0;
 
 	c->inside = true;
-	do {
-		n = wire_read(&c->wire, u->scratch, UPSTREAM_SCRATCH);
-		if (n == WIRE_AGAIN)
-			break;
-		c->read_at = loop_now(u->loop);
-		if (n <= 0) {
-			c->broken = true;
-		} else if (nghttp2_session_mem_recv(c->session, (uint8_t *)u->scratch, (size_t)n) != n) {
-			c->broken = true;
-			e = E_BAD_UPSTREAM;
-		}
-	} while (!c->broken && (n == UPSTREAM_SCRATCH || hangup || wire_ended(&c->wire)));
+	while (reads < UPSTREAM_READS && read_some(c, hangup, &e))
+		reads++;
 	c->inside = false;
+	/* others, too, get their turn */
+	c->unread = reads == UPSTREAM_READS && loop_again(c->ep->u->loop, &c->io) == OK;
 	if (c->broken)
 		close_conn(c, e);
 	else
@@ -362,7 +382,7 @@ static void io_cb(struct loop_fd *fd, uint32_t events)
 
 	if (events & EPOLLOUT && (c->out.n > 0 || wire_unflushed(&c->wire)))
 		will_write(c);
-	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+	if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) || c->unread)
 		read_all(c, (events & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0);
 }
 

@@ -17,6 +17,7 @@ struct tls_buffers;
 struct tls_client;
 
 #define UPSTREAM_SCRATCH 65536
+#define UPSTREAM_READS 8          /* of that size before other connections get their turn */
 #define UPSTREAM_MAX_OUT 131072 /* bytes of one head with a small body */
 
 struct upstream {

@@ -152,6 +152,43 @@ static void removed_while_pending(void **state)
 	close(pa[0]), close(pa[1]), close(pb[0]), close(pb[1]);
 }
 
+struct sip {
+	struct loop_fd fd;
+	struct loop *l;
+	int calls;
+};
+
+static void sip_cb(struct loop_fd *fd, uint32_t events)
+{
+	struct sip *s = container(fd, struct sip, fd);
+	char byte;
+
+	assert_int_equal(events & EPOLLIN, EPOLLIN);
+	assert_int_equal(read(fd->fd, &byte, 1), 1);
+	if (++s->calls == 3)
+		loop_stop(s->l);
+	else
+		assert_int_equal(loop_again(s->l, fd), OK);
+}
+
+/* Who leaves something behind an edge is called again for it. */
+static void left_behind_the_edge(void **state)
+{
+	struct sip s = { 0 };
+	int p[2];
+
+	(void)state;
+	assert_int_equal(pipe(p), 0);
+	assert_int_equal(write(p[1], "xyz", 3), 3);
+	assert_int_equal(loop_new(&s.l), OK);
+	s.fd = (struct loop_fd){ p[0], EPOLLIN | EPOLLET, sip_cb };
+	assert_int_equal(loop_add(s.l, &s.fd), OK);
+	loop_run(s.l);
+	assert_int_equal(s.calls, 3);
+	loop_free(s.l);
+	close(p[0]), close(p[1]);
+}
+
 struct job {
 	struct pool_job j;
 	pthread_mutex_t *gate;
@@ -198,6 +235,7 @@ int main(void)
 		cmocka_unit_test(timers),
 		cmocka_unit_test(messages),
 		cmocka_unit_test(removed_while_pending),
+		cmocka_unit_test(left_behind_the_edge),
 		cmocka_unit_test(pool_is_bounded),
 	};
 
