@@ -12,7 +12,6 @@
 #include "api/owner.h"
 #include "base/clock.h"
 #include "iam/email.h"
-#include "iam/mfa.h"
 #include "iam/one_time.h"
 #include "iam/throttle.h"
 #include "iam/user.h"
@@ -24,22 +23,6 @@ static enum err slowed(struct ctl *c, struct request *r, enum err e, struct fail
 	struct throttle_who who = throttle_who(r, STR_NONE);
 
 	return throttle_wrong(c->throttle, THROTTLE_LINK, &who, e, f);
-}
-
-/* Whoever reads the mail of the address has thereby shown that it is theirs. With what was there before
- * that may go a second factor, and that is told. */
-static enum err prove(struct ctl *c, struct request *r, struct write *w, const struct user *u,
-    struct fail *f)
-{
-	struct mfa m = { .confirmed = false };
-	enum err e = user_awaits_link(u) ? mfa_read(c->store, u->id, &r->arena, &m, f) : OK;
-
-	if (e != OK)
-		return e;
-	user_verify_email(w, u);
-	if (m.confirmed)
-		links_mfa_removed(c, w, u);
-	return OK;
 }
 
 /* A link that is good and the account that it is for. E_TOKEN_INVALID. */
@@ -80,12 +63,10 @@ enum err op_auth_verify(struct ctl *c, struct request *r, struct fail *f)
 		return slowed(c, r, e, f);
 	write_init(&w, &r->arena, clock_wall());
 	one_time_use(&w, &link);
-	e = prove(c, r, &w, &u, f);
-	if (e == OK)
-		e = commit(c, r, &w, f);
+	user_verify_email(&w, &u); /* whoever reads its mail has shown that it is theirs */
+	e = commit(c, r, &w, f);
 	if (e != OK)
 		return e;
-	letters_poke(c);
 	audit_event(c->audit, r, &link.user, STR_NONE, OK);
 	return OK;
 }
@@ -184,9 +165,8 @@ static enum err set_password(struct ctl *c, struct request *r, const struct one_
 	one_time_end_all(&w, u->id);
 	owner_sets_password(c, r, &w, u->email);
 	links_password_changed(c, &w, u);
-	e = prove(c, r, &w, u, f);
-	if (e == OK)
-		e = commit(c, r, &w, f);
+	user_verify_email(&w, u);
+	e = commit(c, r, &w, f);
 	if (e != OK)
 		return e;
 	letters_poke(c);

@@ -143,8 +143,6 @@ static void drop_unproven(struct write *w, const struct user *u)
 {
 	user_end_all(w, u->id, NULL, SESSION_UNPROVEN);
 	identity_delete_all(w, u->id);
-	if (user_awaits_link(u))
-		mfa_delete(w, u->id);
 }
 
 void user_verify_email(struct write *w, const struct user *u)

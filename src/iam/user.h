@@ -71,9 +71,9 @@ static inline bool user_awaits_link(const struct user *u)
 }
 /* The address is its user's: a link in a mail to it was used. When that is shown for the first time, what
  * was made before may be a stranger's, who has signed up with somebody else's address, and must not let
- * that stranger in, nor keep the owner out: sessions, what is about to become one, and identities go; the
- * second factor too, unless somebody vouched for the account (user_awaits_link). The password does not:
- * whoever proves the address by a reset sets another. u: as read before; E_TOKEN_INVALID when the user is
+ * that stranger in: sessions, what is about to become one, and identities go. The second factor, which
+ * lets nobody in, stays: a mailbox alone must not be enough to come in. So does the password: whoever
+ * proves the address by a reset sets another. u: as read before; E_TOKEN_INVALID when the user is
  * gone, or was shown to be the owner in between. */
 void user_verify_email(struct write *w, const struct user *u);
 /* The same password under newer parameters: only while old_phc still holds; no guard. */
