@@ -15,6 +15,7 @@
 #include "base/config.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "base/standard_fds.h"
 #include "control.h"
 #include "dump.h"
 #include "house.h"
@@ -158,6 +159,7 @@ int main(int argc, char **argv)
 	struct fail f = { 0 };
 	int rc = 0;
 
+	standard_fds_keep();
 	if (args_parse(argc, argv, &args, &f) != OK) {
 		fputs(args_usage, stderr);
 		return failed(&f);

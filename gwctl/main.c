@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/secret.h"
+#include "base/standard_fds.h"
 #include "client/client.h"
 #include "help.h"
 
@@ -81,6 +82,7 @@ int main(int argc, char **argv)
 	struct fail f = { 0 };
 	enum err e;
 
+	standard_fds_keep();
 	setlocale(LC_CTYPE, "");
 	json_set_alloc_funcs(malloc, wipe_and_free);
 	if (hidden(argc, argv))

@@ -2,12 +2,14 @@
 import json
 import os
 import stat
+import subprocess
 import threading
 import uuid
 
 import pytest
 
 from harness.gateway import ADMIN_EMAIL, ADMIN_PASSWORD
+from harness.paths import GWCTL, program
 from harness.terminal import Terminal
 
 PASSWORD = "another correct battery horse"
@@ -278,6 +280,15 @@ def test_routing(g):
     assert g.ctl("routing", "rollback", "1", "--yes").json()["revision"] == 5
     assert g.gwctl("routing", "get").stdout.splitlines() == ["projection\tacme\tp1\thttp://127.0.0.1:9"]
     g.ctl("routing", "reload")
+
+
+def test_output_that_goes_nowhere(g):
+    """A secret that could not be printed is an error, and not in whatever was opened in its place."""
+    server = g.replicas[0].admin
+    for where, said in ((">&-", "Bad file descriptor"), (">/dev/full", "No space left on device")):
+        p = subprocess.run(f'exec "$GWCTL" --server {server} key list {where}', shell=True, capture_output=True, text=True,
+                           env={**os.environ, **g.env, "GWCTL": program(GWCTL)})
+        assert p.returncode == 1 and said in p.stderr, (where, p)
 
 
 def test_several_servers(gateway):
