@@ -49,7 +49,8 @@ GWD_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard gatewayd/*.c))
 GWCTL_OBJ:= $(patsubst %.c,$(B)/%.o,$(wildcard gwctl/*.c))
 NODE_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/node/*.c))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
-UNIT     := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+REPLAY   := $(patsubst tests/fuzz/%.c,$(B)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
+UNIT     := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%) $(REPLAY)
 UNIT_LIB := $(patsubst %.c,$(B)/%.o,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
 TEST_OBJ := $(UNIT_SRC:%.c=$(B)/%.o) $(patsubst %.c,$(B)/%.o,$(wildcard $(addsuffix /*.c,$(addprefix tests/,foreign mail fuzz bench))))
 OBJ      := $(LIB_OBJ) $(TEST_OBJ) $(GWD_OBJ) $(GWCTL_OBJ) $(NODE_OBJ) $(UNIT_LIB)
@@ -147,6 +148,10 @@ $(B)/store-bench: $(B)/tests/bench/store.o $(UNIT_LIB) $(LIB)
 $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS)
+# the same targets without libFuzzer, a short run that is part of the unit tests
+$(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(B)/tests/fuzz/replay.o $(LIB) $(LIBS)
 .PRECIOUS: $(B)/tests/unit/%.o $(B)/tests/fuzz/%.o $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h
 
 .PHONY: deps

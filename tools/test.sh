@@ -29,10 +29,11 @@ if [ -x tools/lint.sh ]; then
 fi
 
 shopt -s nullglob
-units=(build/"$V"/unit/test_*)
+units=(build/"$V"/unit/test_* build/"$V"/replay/fuzz_*)
 for i in "${!units[@]}"; do
 	# a binary whose source is gone is left over from another commit
-	[ -f "tests/unit/${units[i]##*/}.c" ] || unset "units[i]"
+	n=${units[i]##*/}
+	[ -f "tests/unit/$n.c" ] || [ -f "tests/fuzz/$n.c" ] || unset "units[i]"
 done
 if [ ${#units[@]} -gt 0 ]; then
 	tools/run-unit.sh "${units[@]}" | tee "$log"
