@@ -74,6 +74,7 @@ static void *thread_main(void *arg)
 {
 	struct route_compactor *c = arg;
 	struct route_table *t;
+	bool wanted;
 
 	(void)setpriority(PRIO_PROCESS, 0, LOWEST); /* on Linux: of this thread */
 	pthread_mutex_lock(&c->lock);
@@ -84,8 +85,10 @@ static void *thread_main(void *arg)
 			pthread_cond_wait(&c->wake, &c->lock);
 			continue;
 		}
+		wanted = is_long(c, t); /* still, if it was offered while another was written */
 		pthread_mutex_unlock(&c->lock);
-		compact(c, t);
+		if (wanted)
+			compact(c, t);
 		route_table_unref(t);
 		pthread_mutex_lock(&c->lock);
 	}
