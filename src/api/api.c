@@ -473,6 +473,8 @@ static struct step run_lane(struct api *a, struct request *r)
 		return hold_fail_code(r, E_OVERLOADED);
 	if (r->op->lane == LANE_CONTROL)
 		return to_control(a, r);
+	if (r->client_gone) /* while it was found out who is calling: no node is asked any more */
+		return request_fail_code(r, E_CLIENT_GONE);
 	return r->op->run(a, r);
 }
 

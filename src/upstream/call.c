@@ -71,7 +71,7 @@ static void recycle(struct upstream_call *call)
 	loop_timer_clear(u->loop, &call->timer);
 	if (call->source != NULL)
 		call->source->more = NULL;
-	if (call->streaming)
+	if (call->streaming && !call->cancelled) /* else whoever cancelled it in the callback has let the sink go */
 		call->sink->room = NULL;
 	*(call->all_prev != NULL ? &call->all_prev->all_next : &u->calls) = call->all_next;
 	if (call->all_next != NULL)

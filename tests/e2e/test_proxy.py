@@ -2,6 +2,9 @@
 the caller gets, and what happens when nodes fail."""
 import json
 import re
+import signal
+import socket
+import struct
 import threading
 import uuid
 
@@ -9,6 +12,7 @@ import grpc
 import pytest
 import requests
 
+from harness.placed import Placed
 from harness.wait import until
 
 UUID7 = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
@@ -301,6 +305,30 @@ def test_a_client_that_leaves_ends_the_work(placed):
               placed.gw.call("GET", "/metrics", listener="admin").text, 5, "the query to be under way")
     cancelled = 'gateway_upstream_requests_total{kind="projection",shard="h",outcome="cancelled"} 1'
     until(lambda: cancelled in placed.gw.call("GET", "/metrics", listener="admin").text, 5, "the cancellation")
+
+
+def test_who_has_left_costs_nodes_nothing(gateway, rqlite3, nodes):
+    """Callers who leave while the store is asked who they are."""
+    placed = Placed(lambda: gateway("rqlite", rqlite=rqlite3, config={"workers": 1}), nodes)
+    replica = placed.gw.replicas[0]
+    replica.kill()
+    replica.start()  # knows nobody now
+    for n in rqlite3.nodes:
+        n.process.signal(signal.SIGSTOP)
+    try:
+        for request in (b"POST /v1/query/counter", b"POST /v1/commands/order/1", b"POST /v1/query:batch"):
+            with replica.connect() as c:
+                c.send(request + b" HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer %s"
+                       b"\r\nx-tenant-id: acme\r\ncontent-length: 2\r\n\r\n{}" % placed.token.encode())
+                assert placed.gw.call("GET", "/health").status_code == 200  # by the same worker, behind it
+                c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert placed.gw.call("GET", "/health").status_code == 200
+    finally:
+        for n in rqlite3.nodes:
+            n.process.signal(signal.SIGCONT)
+    gone = lambda: [e for e in replica.log() if e.get("code") == "client_gone"]
+    until(lambda: len(gone()) == 3, 15, "the three to end")
+    assert not any("upstream" in e for e in gone()), gone()
 
 
 # ---- node administration
