@@ -290,7 +290,7 @@ static enum err set_from_file(struct load *l, int id, struct str path, struct fa
 	enum err e;
 
 	if (path.n == 0 || path.n >= sizeof name)
-		return fail_set(f, E_CONFIG, "%s: no file name in %s_FILE", l->place,
+		return fail_set(f, E_CONFIG, "%s: %s: no file name, or one that is too long", l->place,
 		    config_keys[id].name);
 	memcpy(name, path.p, path.n);
 	name[path.n] = '\0';

@@ -262,7 +262,8 @@ static enum err load_file(const char *path, bool create, unsigned char key[32], 
 	if (e != E_NOT_FOUND)
 		return e;
 	if (!create)
-		return fail_set(f, E_CONFIG, "the master key file %s does not exist", path);
+		return fail_set(f, E_CONFIG, "the master key file %s does not exist, but the store holds what "
+		    "was sealed with it: restore it, or give its key as auth.master_key", path);
 	e = make_file(path, f);
 	return e == OK ? read_file(path, key, f) : e;
 }
