@@ -23,9 +23,20 @@ static enum err print_made(struct gwctl *g, struct id id, const char *email)
 	return e;
 }
 
+static enum err print_plan(struct gwctl *g, const char *email)
+{
+	const struct print p = { g->print.out, g->print.format, "email,role" };
+	json_t *o = json_pack("{sb,ss,ss}", "dry_run", 1, "email", email, "role", "platform-admin");
+	enum err e = o != NULL ? print_object(&p, o) : E_NOMEM;
+
+	json_decref(o);
+	return e;
+}
+
 static enum err init(struct gwctl *g, const struct config *c, struct store *s, struct fail *f)
 {
 	const char *email = gwctl_arg(g, "--email"), *file = gwctl_arg(g, "--password-file");
+	bool dry_run = args_has(&g->args, "--dry-run");
 	struct secret password = { 0 };
 	struct id id;
 	enum err e = file != NULL ? prompt_secret_file(file, &password, f) :
@@ -33,9 +44,11 @@ static enum err init(struct gwctl *g, const struct config *c, struct store *s, s
 
 	if (e == OK)
 		e = iam_admin_init(s, str_c(email), str_n((char *)password.p, password.n), c,
-		    clock_wall(), &id, f);
+		    clock_wall(), dry_run, &id, f);
 	secret_release(&password);
-	return e == OK ? print_made(g, id, email) : e;
+	if (e != OK)
+		return e;
+	return dry_run ? print_plan(g, email) : print_made(g, id, email);
 }
 
 enum err admin_init_run(struct gwctl *g, struct fail *f)

@@ -8,6 +8,17 @@
 #include "gwctl.h"
 #include "prompt.h"
 
+/* What --dry-run says: whose context it is about. */
+static enum err print_plan(struct gwctl *g, const char *context)
+{
+	const struct print p = { g->print.out, g->print.format, "context" };
+	json_t *o = json_pack("{sb,ss?}", "dry_run", 1, "context", context);
+	enum err e = o != NULL ? print_object(&p, o) : E_NOMEM;
+
+	json_decref(o);
+	return e;
+}
+
 /* ---- login ---- */
 
 static enum err ask_code(void *ctx, struct secret *out, struct fail *f)
@@ -69,7 +80,11 @@ enum err logout_run(struct gwctl *g, struct fail *f)
 {
 	enum err e = gwctl_client(g, f);
 
-	return e == OK ? client_signout(g->client, args_has(&g->args, "--everywhere"), f) : e;
+	if (e != OK)
+		return e;
+	if (args_has(&g->args, "--dry-run"))
+		return print_plan(g, client_context(g->client));
+	return client_signout(g->client, args_has(&g->args, "--everywhere"), f);
 }
 
 /* ---- context ---- */
@@ -147,7 +162,9 @@ static enum err change(struct gwctl *g, void (*how)(json_t *root, const char *na
 		e = contexts_lock(&c, f);
 	if (e == OK && contexts_get(&c, name) == NULL)
 		e = no_context(name, f);
-	if (e == OK) {
+	if (e == OK && args_has(&g->args, "--dry-run")) {
+		e = print_plan(g, name);
+	} else if (e == OK) {
 		how(c.root, name);
 		e = contexts_save(&c, f);
 	}

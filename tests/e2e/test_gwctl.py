@@ -54,6 +54,11 @@ def test_login_whoami_logout(g):
     assert token not in contexts.stdout
     # the context is used without naming a server
     assert g.gwctl("-o", "name", "whoami").stdout.strip() == me["id"]
+    before = path.read_text()
+    [name] = stored
+    for words in (("logout",), ("context", "use", name), ("context", "delete", name)):
+        assert g.gwctl("-o", "json", *words, "--dry-run").json() == {"dry_run": True, "context": name}
+    assert path.read_text() == before and g.gwctl("whoami").returncode == 0
     g.gwctl("logout")
     assert json.loads(path.read_text())["contexts"] == {}
     assert fails(g, 3, "whoami")["code"] == "unauthenticated"

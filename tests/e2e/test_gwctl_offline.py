@@ -66,11 +66,15 @@ def test_first_admin_and_no_second(g, store):
     g.gwctl("db", "migrate", "--store", store)
     p = g.gwctl(*args, "-", stdin="short\n", check=False)
     assert p.returncode == 2 and "password" in p.stderr
+    for _ in range(2):  # all but done
+        plan = g.gwctl("-o", "json", *args, g.directory / "admin-password", "--dry-run").json()
+        assert plan == {"dry_run": True, "email": "Ann@example.test", "role": "platform-admin"}
     made = g.gwctl("-o", "json", *args, g.directory / "admin-password").json()
     assert made["email"] == "Ann@example.test" and len(made["id"]) == 36
     p = g.gwctl("-o", "json", "admin", "init", "--store", store, "--email", "bob@example.test",
                 "--password-file", "-", stdin=ADMIN_PASSWORD + "\n", check=False)
     assert p.returncode == 5 and json.loads(p.stderr)["code"] == "conflict" and p.stdout == ""
+    assert g.gwctl(*args, g.directory / "admin-password", "--dry-run", check=False).returncode == 5
 
 
 def test_bad_address(g):
