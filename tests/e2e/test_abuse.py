@@ -21,7 +21,7 @@ PER_ADDRESS = 100
 def ask(gw, path, body, source="127.0.0.1", replica=0, headers=None, method="POST"):
     """A request from an address of loopback: status, headers, JSON."""
     host, port = gw.replicas[replica].address["http"].rsplit(":", 1)
-    c = http.client.HTTPConnection(host, int(port), timeout=30, source_address=(source, 0))
+    c = http.client.HTTPConnection(host, int(port), timeout=60, source_address=(source, 0))
     data = body if isinstance(body, str) else json.dumps(body)
     c.request(method, path, data, {"content-type": "application/json", **(headers or {})})
     r = c.getresponse()
@@ -63,7 +63,7 @@ def besiege(gw, email, source=None):
         n = next(hosts)
         answer = signin(gw, email, WRONG, source or f"127.9.{n % 250}.1", n % len(gw.replicas))
         return status(answer) == 429 and int(answer[1]["retry-after"]) > 4
-    until(attempt, 60)
+    until(attempt)
 
 
 def user(gw, email="ann@example.test"):
@@ -110,7 +110,7 @@ def test_a_delay_that_is_waited_for_is_over(pair):
         code, headers, _ = signin(pair, ann, WRONG, replica=len(waits) % 2)
         waits.add(int(headers["retry-after"]) if code == 429 else 0)
         return max(waits) > 4
-    until(longer, 60)
+    until(longer)
     assert waits >= {0, 1, 2, 4}
 
 
@@ -245,13 +245,13 @@ def test_at_most_five_letters_an_hour(gateway):
     ann = user(gw)
 
     def minutes_pass(n):
-        db = sqlite3.connect(gw.directory / "gateway.db", timeout=10)
+        db = sqlite3.connect(gw.directory / "gateway.db", timeout=60)
         with db:
             db.execute("UPDATE tries SET at = at - ?", (n * 60 * 10**6,))
         db.close()
 
     def sent():
-        db = sqlite3.connect(gw.directory / "gateway.db", timeout=10)
+        db = sqlite3.connect(gw.directory / "gateway.db", timeout=60)
         n = db.execute("SELECT count(*) FROM mail").fetchone()[0]
         db.close()
         return n + len(list((gw.directory / "mail").glob("[!.]*.eml")))

@@ -141,12 +141,12 @@ def test_a_tenant_is_disabled_on_both_replicas(gateway, nats, node):
     def status(replica):
         return gw.call("POST", f"/v1/commands/order/{uuid.uuid4()}", token=clerk, tenant="acme", json=ORDER,
                        replica=replica).status_code
-    wait_for(gw, lambda: (status(0), status(1)) == (200, 200), 5, "the tenant on both")
+    wait_for(gw, lambda: (status(0), status(1)) == (200, 200), what="the tenant on both")
     gw.login()
     assert gw.ctl("tenant", "disable", "acme").json()["disabled"] is True
-    wait_for(gw, lambda: (status(0), status(1)) == (403, 403), 1.0, "both to refuse")
+    wait_for(gw, lambda: (status(0), status(1)) == (403, 403), what="both to refuse")
     assert gw.ctl("tenant", "enable", "acme").json()["disabled"] is False
-    wait_for(gw, lambda: (status(0), status(1)) == (200, 200), 1.0, "both to let in")
+    wait_for(gw, lambda: (status(0), status(1)) == (200, 200), what="both to let in")
 
 
 def test_the_batch_decides_each_item(house):

@@ -35,7 +35,7 @@ class Counting:
         with self.lock:
             self.now, self.seen = self.now + 1, self.seen + 1
             self.most = max(self.most, self.now)
-        self.go.wait(20)
+        self.go.wait(60)
         with self.lock:
             self.now -= 1
         return 200, body
@@ -120,7 +120,7 @@ def test_the_http2_listener_has_it_too(placed, tmp_path):
                         f"http://{placed.gw.replicas[0].grpc}/v1/commands:batch", "-H",
                         f"authorization: Bearer {placed.token}", "-H", "x-tenant-id: acme", "-H",
                         "content-type: application/json", "-d", json.dumps({"items": [command(1), command(2)]})],
-                       capture_output=True, text=True, timeout=20)
+                       capture_output=True, text=True, timeout=60)
     assert p.stdout == "200 2", p.stderr
     assert [a["status"] for a in json.loads(out.read_text())["results"]] == [200, 200]
 
@@ -223,9 +223,9 @@ def test_so_many_at_once_and_no_more(placed, counting):
     t = threading.Thread(target=lambda: got.append(
         results(batch(placed, "query", [{"view_type": "v", "query": n} for n in range(50)]))))
     t.start()
-    until(lambda: counting.now == 16, 10, "16 queries to be under way")
+    until(lambda: counting.now == 16, what="16 queries to be under way")
     counting.go.set()
-    t.join(20)
+    t.join(60)
     assert [a["body"] for a in got[0]] == list(range(50))
     assert counting.most == 16
 
@@ -236,8 +236,8 @@ def test_a_client_that_leaves_ends_the_rest(placed, counting):
         c.send(b"POST /v1/query:batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
                b"authorization: Bearer %s\r\nx-tenant-id: acme\r\ncontent-length: %d\r\n\r\n%s"
                % (placed.token.encode(), len(body), body))
-        until(lambda: counting.now == 16, 10, "16 queries to be under way")
+        until(lambda: counting.now == 16, what="16 queries to be under way")
     cancelled = 'gateway_upstream_requests_total{kind="projection",shard="h",outcome="cancelled"} 16'
-    until(lambda: cancelled in placed.gw.call("GET", "/metrics", listener="admin").text, 10, "16 cancellations")
+    until(lambda: cancelled in placed.gw.call("GET", "/metrics", listener="admin").text, what="16 cancellations")
     counting.go.set()
     assert counting.seen == 16

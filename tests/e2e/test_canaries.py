@@ -101,7 +101,7 @@ def passwords_and_sessions(bird, server):
     password = c.password("of sign-up")
 
     def mailed(n):
-        mail = wait_for(bird.gw, lambda: [m for m in server.mails() if m.recipients == [email]][n:], 60, "the mail")[0]
+        mail = wait_for(bird.gw, lambda: [m for m in server.mails() if m.recipients == [email]][n:], what="the mail")[0]
         return c.opaque("link in mail", token_of_mail(mail.message))
     bird.post("signup", 202, {"email": email, "password": password})
     bird.signin(email, password, 401)
@@ -121,7 +121,7 @@ def passwords_and_sessions(bird, server):
     bird.post("password", 401, {"current_password": c.password("not the current"), "new_password": new},
               token=tokens["access_token"])
     bird.post("password", 204, {"current_password": password, "new_password": new}, token=tokens["access_token"])
-    wait_for(bird.gw, lambda: len(server.mails()) >= 2, 60, "the notice")
+    wait_for(bird.gw, lambda: len(server.mails()) >= 2, what="the notice")
     bird.post("forgot", 202, {"email": email})
     link = mailed(2)
     bird.post("reset", 204, {"token": link, "new_password": c.password("reset")})
@@ -149,7 +149,7 @@ def headers_that_are_wrong(bird, tokens):
                   f"Bearer gwk_0190a0000000_{c.add('no API key', 'canarycanarycanary')}"):
         bird.call("GET", "/v1/me", 401, headers={"authorization": value})
         out = subprocess.run(["curl", "-s", "--http2-prior-knowledge", "-H", f"authorization: {value}",
-                              f"http://{bird.gw.replicas[0].grpc}/v1/me"], capture_output=True, timeout=30)
+                              f"http://{bird.gw.replicas[0].grpc}/v1/me"], capture_output=True, timeout=60)
         assert b"unauthenticated" in out.stdout, out
         bird.told.append(("an error over HTTP/2", out.stdout))
     bird.call("GET", "/v1/nowhere", 404, headers={"cookie": f"session={c.add('cookie', 'canary-in-a-cookie')}"})

@@ -182,7 +182,7 @@ def test_chaos(gateway, nodes, tmp_path, protos):
     ports = [line.split()[2] for line in relay.output().splitlines() if line.startswith("listening ")]
     placed.route(http=[f"http://127.0.0.1:{p}" for p in ports[:3]], grpc_=[f"grpc://127.0.0.1:{p}" for p in ports[3:]])
     status = lambda: placed.gw.admin("GET", "/admin/status", placed.token)["nodes"]
-    until(lambda: status()["up"] >= 6, 20, "all nodes to be up")
+    until(lambda: status()["up"] >= 6, what="all nodes to be up")
 
     load = Load(placed, protos)
     load.start()
@@ -193,7 +193,7 @@ def test_chaos(gateway, nodes, tmp_path, protos):
         t.start()
     while time.monotonic() < end:  # the third node is well: there is always somebody served
         before = load.served()
-        until(lambda: load.served() > before, 5, "anybody to be served")
+        until(lambda: load.served() > before, what="anybody to be served")
     for t in tormentors:
         t.join()
     with load.lock:
@@ -202,8 +202,8 @@ def test_chaos(gateway, nodes, tmp_path, protos):
     relay.signal(signal.SIGUSR2)  # now nobody is well
     load.over.wait(SECONDS / 3)
     relay.signal(signal.SIGUSR1)  # all is well again: so it is for callers, soon
-    until(lambda: status()["circuits_open"] + status()["circuits_half_open"] + status()["down"] == 0, 20,
-          "the gateway to find its nodes again")
+    until(lambda: status()["circuits_open"] + status()["circuits_half_open"] + status()["down"] == 0,
+          what="the gateway to find its nodes again")
     load.stop()
     for _ in range(30):
         assert placed.query("echo").status_code == 200 and placed.command().status_code == 200

@@ -97,7 +97,7 @@ def test_no_secret_is_in_the_log(door):
     token(door, client_id=sa, client_secret=c["secret"])
     token(door, client_id=sa, client_secret="wrong-" + c["secret"])
     log = lambda: door.gw.replicas[0].process.output()
-    until(lambda: log().count('"/v1/auth/token"') == 3, 10, "the access log")
+    until(lambda: log().count('"/v1/auth/token"') == 3, what="the access log")
     assert c["secret"] not in log()
     ids = [e["principal"] for e in door.gw.replicas[0].log() if e.get("path") == "/v1/auth/token" and e.get("principal")]
     assert ids == [sa, sa]
@@ -129,7 +129,7 @@ def test_a_token_ends_with_its_credential(door):
     sa, c = door.service_account(kind="secret", expires_at=stamp)
     t = token(door, (sa, c["secret"])).json()
     assert t["expires_in"] <= 3 and parts(t["access_token"])[1]["exp"] <= end
-    until(lambda: time.time() > end, 5, "the credential's end")
+    until(lambda: time.time() > end, what="the credential's end")
     assert_refused(door.me(f"Bearer {t['access_token']}"))
     refused(token(door, (sa, c["secret"])), 401, "invalid_client")
 
@@ -151,8 +151,8 @@ def test_credentials_side_by_side(door):
     for c in made[:4]:
         used = token(door, (sa, c["secret"])) if c["kind"] == "secret" else door.me(f"Bearer {c['secret']}")
         assert used.status_code == 200
-    until(lambda: [bool(c["last_used_at"]) for c in gw.admin("GET", path, root)["items"]] == [True] * 4 + [False] * 2, 5,
-          "the last uses")
+    until(lambda: [bool(c["last_used_at"]) for c in gw.admin("GET", path, root)["items"]] == [True] * 4 + [False] * 2,
+          what="the last uses")
     for _ in range(20 - len(made)):
         gw.admin("POST", path, root, {"kind": "api_key"})
     r = gw.call("POST", path, token=root, listener="admin", json={"kind": "api_key"})

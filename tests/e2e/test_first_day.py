@@ -68,7 +68,7 @@ def test_the_same_api_on_the_http2_listener(house):
     p = subprocess.run(["curl", "-s", "--http2-prior-knowledge", "-o", out, "-w", "%{http_code} %{http_version}",
                         f"http://{house.replicas[0].grpc}/v1/query/events", "-H", f"authorization: Bearer {token}",
                         "-H", "x-tenant-id: acme", "-H", "content-type: application/json", "-d", "{}"],
-                       capture_output=True, text=True, timeout=20)
+                       capture_output=True, text=True, timeout=60)
     assert p.stdout == "200 2", (p.stdout, p.stderr, out.read_text() if out.exists() else "")
 
 
@@ -187,7 +187,7 @@ def test_a_lost_master_key_is_not_replaced(gateway):
     kept = key.read_text()
     key.unlink()
     replica.process.start()
-    until(lambda: not replica.process.alive(), 20, "gatewayd to give up")
+    until(lambda: not replica.process.alive(), what="gatewayd to give up")
     assert "master.key does not exist" in replica.process.output()
     assert not key.exists()
     gw.write("master.key", kept)

@@ -53,11 +53,11 @@ def test_keys_rotate_by_the_clock(gateway):
     door = Door(gateway(config={"auth.key_rotation": "2s", "auth.key_lead": "1s", "auth.access_ttl": "5s"}))
     gw, kid = door.gw, kid_of(door.good)
     following = by_state(gw, door.good, "next")
-    wait_for(gw, lambda: by_state(gw, gw.signin()["access_token"], "active") == following, 15, "the rotation")
+    wait_for(gw, lambda: by_state(gw, gw.signin()["access_token"], "active") == following, what="the rotation")
     assert kid_of(gw.signin()["access_token"]) != kid and kid in published(gw)
     if parts(door.good)[1]["exp"] > time.time() + 0.5:
         assert me(gw, door.good) == 200
-    wait_for(gw, lambda: me(gw, door.good) == 401, 10, "the old token's end")
+    wait_for(gw, lambda: me(gw, door.good) == 401, what="the old token's end")
     records = gw.admin("GET", "/admin/audit?action=keys.rotate", gw.signin()["access_token"])["items"]
     assert records and all(r["actor"] is None and r["method"] == "schedule" and r["outcome"] == "ok" for r in records)
     assert {r["target"] for r in records} >= set(following)
@@ -71,7 +71,7 @@ def test_rotation_by_hand_only(gateway):
     # the date is looked up again within a minute, or at the next start
     assert replica.stop() == 0
     replica.start()
-    wait_for(door.gw, lambda: kid_of(door.gw.signin()["access_token"]) != kid, 10, "the rotation")
+    wait_for(door.gw, lambda: kid_of(door.gw.signin()["access_token"]) != kid, what="the rotation")
 
 
 @pytest.mark.parametrize("what", ["active", "next", "retired"])
@@ -134,7 +134,7 @@ def test_a_revoked_key_is_worth_nothing_on_either_replica(pair):
         assert me(gw, token, 0) == me(gw, token, 1) == 200
         gw.admin("POST", f"/admin/keys/{kid_of(token)}/revoke", token, replica=replica)
         assert me(gw, token, replica) == 401
-        wait_for(gw, lambda: me(gw, token, 1 - replica) == 401, timeout=1.0, what="the other replica to refuse")
+        wait_for(gw, lambda: me(gw, token, 1 - replica) == 401, what="the other replica to refuse")
         assert published(gw, 0) == published(gw, 1)
         fresh = gw.signin(replica=1 - replica)["access_token"]
         assert kid_of(fresh) != kid_of(token) and me(gw, fresh, 0) == me(gw, fresh, 1) == 200
@@ -151,7 +151,7 @@ def test_one_of_two_replicas_rotates(pair):
             assert me(gw, token, 0) == me(gw, token, 1) == 200
             seen.add(kid_of(token))
         return len(seen) >= 4
-    wait_for(gw, turn, 30, "rotations")
+    wait_for(gw, turn, what="rotations")
     token = gw.signin()["access_token"]
     assert len(by_state(gw, token, "active")) == len(by_state(gw, token, "next")) == 1
     rows = gw.admin("GET", "/admin/audit?action=keys.rotate&page_size=500", token)["items"]
@@ -182,7 +182,7 @@ def test_credentials_are_refused_on_both_replicas(pair):
                 return me(gw, c["secret"], replica)
             return gw.call("POST", "/v1/auth/token", auth=(sa, c["secret"]), replica=replica,
                            data={"grant_type": "client_credentials"}).status_code
-        wait_for(gw, lambda: status(1) == 200, 2, "the credential on the other replica")
+        wait_for(gw, lambda: status(1) == 200, what="the credential on the other replica")
         assert status(0) == 200
         if kind == "secret":
             tokens = [gw.call("POST", "/v1/auth/token", auth=(sa, c["secret"]), replica=i,
@@ -190,10 +190,10 @@ def test_credentials_are_refused_on_both_replicas(pair):
             assert {me(gw, t, i) for t in tokens for i in (0, 1)} == {200}
         gw.admin("DELETE", f"/admin/service-accounts/{sa}/credentials/{c['id']}", door.good)
         assert status(0) == 401
-        wait_for(gw, lambda: status(1) == 401, 1.0, "the other replica to refuse")
+        wait_for(gw, lambda: status(1) == 401, what="the other replica to refuse")
         if kind == "secret":
             assert {me(gw, t, 0) for t in tokens} == {401}
-            wait_for(gw, lambda: {me(gw, t, 1) for t in tokens} == {401}, 1.0, "the other replica to refuse the token")
+            wait_for(gw, lambda: {me(gw, t, 1) for t in tokens} == {401}, what="the other replica to refuse the token")
 
 
 def test_a_refusal_of_a_revoked_key_says_nothing(door):

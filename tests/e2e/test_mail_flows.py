@@ -66,7 +66,7 @@ def forgot(gw, address):
 
 
 def sql(gw, statement):
-    subprocess.run(["sqlite3", "-cmd", ".timeout 5000", gw.store_url[7:], statement], check=True, timeout=20)
+    subprocess.run(["sqlite3", "-cmd", ".timeout 5000", gw.store_url[7:], statement], check=True, timeout=60)
 
 
 def a_minute_passes(gw):

@@ -27,7 +27,7 @@ def check(directory, document):
     p = subprocess.run([program(GATEWAYD), "--check", "-o", f"store.url=sqlite:{directory / 'gateway.db'}",
                         "-o", "store.auto_migrate=true", "-o", f"routing.source=file:{directory / 'routing.json'}",
                         *(x for name in ("http", "grpc", "admin") for x in ("-o", f"listen.{name}=127.0.0.1:0"))],
-                       capture_output=True, text=True, env={}, timeout=30)
+                       capture_output=True, text=True, env={}, timeout=60)
     assert p.returncode != 0
     return p.stderr
 

@@ -242,7 +242,7 @@ def test_removing_it_takes_a_code(gw, bo):
 
 def change(gw, sql):
     """Straight in the store: what only time would do."""
-    with sqlite3.connect(gw.store_url.removeprefix("sqlite:"), timeout=10) as db:
+    with sqlite3.connect(gw.store_url.removeprefix("sqlite:"), timeout=60) as db:
         assert db.execute(sql).rowcount > 0
     db.close()
 

@@ -310,7 +310,7 @@ def test_linking_and_unlinking(house):
     assert gw.call("DELETE", path, token=gw.signin()["access_token"]).status_code == 404  # not one's own
     until(lambda: letter(gw, "Another way to sign in"))
     assert gw.call("DELETE", path, token=tokens["access_token"]).status_code == 204
-    until(lambda: letter(gw, "A way to sign in to your account was removed"), 30)
+    until(lambda: letter(gw, "A way to sign in to your account was removed"))
     assert gw.call("GET", "/v1/me", token=by_bob["access_token"]).status_code == 401  # the other sessions end
     assert me(gw, tokens)
     assert gw.call("DELETE", path, token=tokens["access_token"]).status_code == 404
@@ -363,7 +363,7 @@ def test_linking_needs_a_session_that_lives_and_a_recent_sign_in(house):
     assert me(gw, sign_in(gw, "bob").json())["id"] != tokens["user"]["id"]
     tokens = sign_in(gw, "ann").json()
     subprocess.run(["sqlite3", "-cmd", ".timeout 5000", gw.store_url[7:],
-                    "UPDATE session SET auth_time = auth_time - 400000000"], check=True, timeout=20)
+                    "UPDATE session SET auth_time = auth_time - 400000000"], check=True, timeout=60)
     tokens = gw.call("POST", "/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]}).json()
     r = gw.call("POST", "/v1/auth/oidc/google/link", json={}, token=tokens["access_token"])
     assert code(r) == (403, "recent_signin_required")
@@ -488,7 +488,7 @@ def test_a_provider_that_is_away_and_comes_back(gateway, tmp_path):
     assert code(r) == (503, "provider_unavailable") and int(r.headers["retry-after"]) >= 1
     assert gw.call("GET", "/ready").status_code == 200
     p.start()
-    until(lambda: gw.call("POST", "/v1/auth/oidc/google/start", json={}).status_code == 200, 30)
+    until(lambda: gw.call("POST", "/v1/auth/oidc/google/start", json={}).status_code == 200)
     assert sign_in(gw, "ann").status_code == 200
     b = browser(gw)
     url = callback_of(gw, b, "ann")
@@ -522,7 +522,7 @@ def test_no_secret_is_written_down(house):
     places = {"log": gw.replicas[0].process.output(), "metrics": gw.call("GET", "/metrics", listener="admin").text,
               "audit": gw.call("GET", "/admin/audit?page_size=500", token=root, listener="admin").text}
     places["store"] = subprocess.run(["sqlite3", "-cmd", ".timeout 5000", gw.store_url[7:], ".dump"],
-                                     capture_output=True, text=True, check=True, timeout=20).stdout
+                                     capture_output=True, text=True, check=True, timeout=60).stdout
     for place, text in places.items():
         for secret in secrets:
             assert secret not in text, f"{secret} in {place}"
@@ -536,7 +536,7 @@ def test_with_curl_as_the_documentation_says(house, tmp_path):
 
     def curl(*args):
         p = subprocess.run(["curl", "-s", "--resolve", f"localhost:{port}:127.0.0.1", *args], capture_output=True,
-                           text=True, check=True, timeout=20, cwd=tmp_path)
+                           text=True, check=True, timeout=60, cwd=tmp_path)
         return p.stdout
     base = f"http://localhost:{port}/v1/auth/oidc/google"
     begun = curl("-c", "jar", "-X", "POST", f"{base}/start", "-H", "content-type: application/json", "-d", "{}")

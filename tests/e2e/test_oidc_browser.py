@@ -122,7 +122,7 @@ def serve_app(port, cert, key):
 
 def at_the_provider(d, gw, login="ann"):
     """Types the name, gives consent, as long as the provider asks."""
-    until(lambda: d.current_url.startswith(gw.provider.issuer), 30)
+    until(lambda: d.current_url.startswith(gw.provider.issuer))
     while d.current_url.startswith(gw.provider.issuer):
         before = d.current_url
         names = d.find_elements(By.NAME, "login")
@@ -130,7 +130,7 @@ def at_the_provider(d, gw, login="ann"):
             names[0].send_keys(login)
             d.find_element(By.NAME, "password").send_keys("any")
         d.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
-        until(lambda: d.current_url != before, 30)
+        until(lambda: d.current_url != before)
 
 
 def state_cookies(d):
@@ -186,7 +186,7 @@ def test_an_application_on_another_origin(site, chromium):
     d = chromium()
     d.get(f"{site.app}/?gateway={site.origin}")
     at_the_provider(d, site)
-    out = until(lambda: d.find_element(By.ID, "out").text, 30)
+    out = until(lambda: d.find_element(By.ID, "out").text)
     tokens = json.loads(out)
     assert me(site, tokens)["email"] == "ann@example.test"
     assert d.current_url.startswith(f"{site.app}/back#code=")

@@ -71,7 +71,7 @@ def test_pages_of_other_origins_read_every_answer(placed):
     """What a node says, what the gateway says, and what it refuses before anything else."""
     placed.gw.replicas[0].reload(cors__origins=["https://app.example"])
     sent = {"origin": "https://app.example"}
-    until(lambda: "access-control-allow-origin" in placed.query("bench", headers=sent).headers, 10, "the origins")
+    until(lambda: "access-control-allow-origin" in placed.query("bench", headers=sent).headers, what="the origins")
     answers = [placed.query("bench", headers=sent), placed.gw.call("GET", "/v1/me", token=placed.token, headers=sent),
                placed.gw.call("GET", "/v1/me", headers=sent), placed.gw.call("GET", "/nowhere", headers=sent),
                placed.gw.call("POST", "/v1/query/bench", token=placed.token, json={}, headers=sent)]
@@ -164,15 +164,15 @@ def test_grpc_commands(placed, protos, tenant):
         request = protos.command.SubmitCommandRequest(
             aggregate_type="order", aggregate_id="9", command_type="place", payload=b'{"a": 1.50}',
             metadata={"k": "v"})
-        answer = submit(request, metadata=placed.metadata(tenant), timeout=10)
+        answer = submit(request, metadata=placed.metadata(tenant), timeout=60)
         assert UUID7.match(answer.command_id) and answer.version == 1
         assert json.loads(answer.events[0].payload) == {"a": 1.5}
         request.command_id = answer.command_id
-        assert submit(request, metadata=placed.metadata(tenant), timeout=10) == answer
+        assert submit(request, metadata=placed.metadata(tenant), timeout=60) == answer
         request.command_id = str(uuid.uuid4())
         request.expected_version = 7
         with pytest.raises(grpc.RpcError) as e:
-            submit(request, metadata=placed.metadata(tenant), timeout=10)
+            submit(request, metadata=placed.metadata(tenant), timeout=60)
         assert e.value.code() in (grpc.StatusCode.ABORTED, grpc.StatusCode.FAILED_PRECONDITION)
 
 
@@ -184,7 +184,7 @@ def test_grpc_refusals(placed, protos):
         def code(tenant="acme", **change):
             with pytest.raises(grpc.RpcError) as e:
                 submit(protos.command.SubmitCommandRequest(**{**good, **change}),
-                       metadata=placed.metadata(tenant), timeout=10)
+                       metadata=placed.metadata(tenant), timeout=60)
             return e.value.code()
 
         assert code(aggregate_type="") == grpc.StatusCode.INVALID_ARGUMENT
@@ -262,19 +262,19 @@ def test_a_node_that_is_gone(placed, tenant):
     placed.a.kill()
     is_error(placed.query("orders", tenant=tenant), 502, "upstream_unavailable")
     placed.a.start()
-    until(lambda: placed.query("orders", tenant=tenant).status_code == 200, 10, "the node to be found again")
+    until(lambda: placed.query("orders", tenant=tenant).status_code == 200, what="the node to be found again")
 
 
 def test_one_of_two_nodes_is_killed_under_load(placed):
     """Queries and commands with an id may be asked twice: no caller notices."""
     placed.route(http=[placed.a.http, placed.b.http], grpc_=[placed.a.grpc, placed.b.grpc])
-    until(lambda: placed.b.name in {placed.query("echo").json()["node"] for _ in range(4)}, 5, "both nodes to serve")
+    until(lambda: placed.b.name in {placed.query("echo").json()["node"] for _ in range(4)}, what="both nodes to serve")
     stop, bad, served = threading.Event(), [], [0]
 
     def load(tenant):
         with requests.Session() as s:
             while not stop.is_set():
-                r = s.post(f"{placed.gw.replicas[0].http}/v1/query/orders", json={}, timeout=20,
+                r = s.post(f"{placed.gw.replicas[0].http}/v1/query/orders", json={}, timeout=60,
                            headers={"authorization": f"Bearer {placed.token}", "x-tenant-id": tenant})
                 served[0] += 1
                 if r.status_code != 200:
@@ -283,10 +283,10 @@ def test_one_of_two_nodes_is_killed_under_load(placed):
     threads = [threading.Thread(target=load, args=(t,)) for t in ("acme", "beta") * 4]
     for t in threads:
         t.start()
-    until(lambda: served[0] > 400, 20, "load before the kill")
+    until(lambda: served[0] > 400, what="load before the kill")
     placed.b.kill()
     before = served[0]
-    until(lambda: served[0] > before + 400, 20, "load after the kill")
+    until(lambda: served[0] > before + 400, what="load after the kill")
     stop.set()
     for t in threads:
         t.join()
@@ -302,9 +302,9 @@ def test_a_client_that_leaves_ends_the_work(placed):
                b"authorization: Bearer %s\r\nx-tenant-id: acme\r\ncontent-length: %d\r\n\r\n%s"
                % (placed.token.encode(), len(body), body))
         until(lambda: 'gateway_upstream_connections{kind="projection",shard="h"} 1' in
-              placed.gw.call("GET", "/metrics", listener="admin").text, 5, "the query to be under way")
+              placed.gw.call("GET", "/metrics", listener="admin").text, what="the query to be under way")
     cancelled = 'gateway_upstream_requests_total{kind="projection",shard="h",outcome="cancelled"} 1'
-    until(lambda: cancelled in placed.gw.call("GET", "/metrics", listener="admin").text, 5, "the cancellation")
+    until(lambda: cancelled in placed.gw.call("GET", "/metrics", listener="admin").text, what="the cancellation")
 
 
 def test_who_has_left_costs_nodes_nothing(gateway, rqlite3, nodes):
@@ -347,4 +347,4 @@ def test_runner(placed):
         request = requests.Request("GET", f"http://x{path}").prepare()
         request.url = f"http://{placed.gw.replicas[0].address['admin']}{path}"
         request.headers.update({"authorization": f"Bearer {placed.token}", "x-tenant-id": "acme"})
-        assert requests.Session().send(request, timeout=10).status_code in (400, 404), path
+        assert requests.Session().send(request, timeout=60).status_code in (400, 404), path

@@ -21,7 +21,8 @@ LANES = 8        # that race at the same time, each with a user and connections 
 PASSWORD = "plenty of salt in the sea"
 CHEAP = {"auth.argon2.memory_kib": 8, "auth.argon2.iterations": 1, "access_log": False,
          "limits.attempts_per_address": 0, "limits.attempts_per_account": 0}
-LAG_MAX = 1.0 if os.environ.get("GW_VARIANT", "release") == "release" else 10.0
+LAG_MAX = 20.0   # for one of them, beside everything else that a machine has to do
+LAG = 1.0 if os.environ.get("GW_VARIANT", "release") == "release" else 10.0  # for most of them
 
 
 class Lane(Caller):
@@ -93,6 +94,7 @@ def run(gateway, rqlite3, nats):
             outcomes = collections.Counter(o for done in pool.map(go, lanes) for o in done)
         assert sum(outcomes.values()) == ROUNDS
         lags = sorted(1000 * lag for lane in lanes for lag in lane.lags)
+        assert not lags or lags[len(lags) // 2] < 1000 * LAG, lags
         late = f"; other gateway: p50 {lags[len(lags) // 2]:.1f} p99 {lags[len(lags) * 99 // 100]:.1f} " \
                f"max {lags[-1]:.1f} ms" if lags else ""
         print(f"\n{name}: {ROUNDS} rounds in {time.monotonic() - start:.1f} s: "
@@ -163,7 +165,7 @@ def token_in_mail(gw, address):
                 f.unlink()
                 return email.message_from_string(text).get_payload(decode=True).decode().split("token=")[1].split()[0]
         return None
-    return until(look, 20, f"the letter to {address}")
+    return until(look, what=f"the letter to {address}")
 
 
 def test_reset_and_reset(run):

@@ -231,7 +231,7 @@ def take(frames, n):
 
 
 def test_slow_clients(port):
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as s:  # never says anything
+    with socket.create_connection(("127.0.0.1", port), timeout=9) as s:  # never says anything
         while s.recv(4096):
             pass
     with Client(port) as c:  # never ends its header block

@@ -204,6 +204,6 @@ def test_nats_away_changes_nothing(bucketed):
     h.nats.kill()
     assert h.query().status_code == 200
     h.nats.start()
-    until(h.nats.hello, 15, "nats-server")
+    until(h.nats.hello, what="nats-server")
     wait_for(h.gw, lambda: h.bucket.put(document(2, h.node)) is None, what="the bucket after the restart")
     wait_for(h.gw, lambda: h.revision() == 2, what="the document after the restart")

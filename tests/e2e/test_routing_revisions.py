@@ -21,7 +21,7 @@ class House:
         self.gw, self.token = gw, gw.signin()["access_token"]
 
     def put(self, body, headers=MINIMAL, replica=0):
-        return self.gw.call("PUT", "/admin/routing", token=self.token, listener="admin", replica=replica, timeout=30,
+        return self.gw.call("PUT", "/admin/routing", token=self.token, listener="admin", replica=replica, timeout=60,
                             headers=headers, data=body if isinstance(body, (str, bytes)) else json.dumps(body))
 
     def patch(self, revision, placement, **kw):
@@ -197,7 +197,7 @@ def test_of_two_replicas_that_write_one_wins(pair):
 
 def test_the_other_replica_follows_by_the_feed(pair):
     def revision():
-        text = requests.get(f"{pair.gw.replicas[1].admin}/metrics", timeout=10).text
+        text = requests.get(f"{pair.gw.replicas[1].admin}/metrics", timeout=60).text
         return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("gateway_routing_revision "))
     for n in range(2, 12):
         assert pair.patch(n, {"moving": f"p{n % 2}"}).status_code == 200

@@ -19,14 +19,14 @@ def test_rqlite_writes_survive_a_killed_leader(rqlite3):
 
     def write():
         return rqlite3.execute(["INSERT OR IGNORE INTO t(n) VALUES (?)", 20])
-    until(write, 20, "a write after the leader died")
+    until(write, what="a write after the leader died")
     assert [r[0] for r in rqlite3.query("SELECT n FROM t ORDER BY n")] == acknowledged + [20]
     rqlite3.restart(dead)
     assert len(rqlite3.alive()) == 3
 
     def caught_up():
         return len(rqlite3.query("SELECT n FROM t", level="none", node=dead)) == 21
-    until(caught_up, 20, "the restarted node to catch up")
+    until(caught_up, what="the restarted node to catch up")
 
 
 def test_rqlite_failures_are_failures(rqlite3):

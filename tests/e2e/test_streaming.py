@@ -238,7 +238,7 @@ def test_uploads(streaming, chunked):
     s = streaming()
     s.fast()
     before = s.rss()
-    with Connection(s.replica.port(), timeout=30) as c:
+    with Connection(s.replica.port(), timeout=60) as c:
         for _ in range(2):  # and the connection goes on
             c.send(s.head("digest", "Transfer-Encoding: chunked" if chunked else f"Content-Length: {SIZE}"))
             upload(c, chunked)
@@ -246,7 +246,7 @@ def test_uploads(streaming, chunked):
             assert status == 200
             assert json.loads(body) == {"n": SIZE, "sha256": SHA, "framing": "chunked" if chunked else str(SIZE)}
     assert s.rss() - before < GROWTH
-    until(lambda: sum(x.get("bytes_in") == SIZE for x in s.replica.log()) == 2, 10, "two lines in the access log")
+    until(lambda: sum(x.get("bytes_in") == SIZE for x in s.replica.log()) == 2, what="two lines in the access log")
 
 
 @pytest.mark.parametrize("view", ["give", "chunks", "until_close"])
@@ -254,7 +254,7 @@ def test_downloads(streaming, view):
     s = streaming()
     s.fast()
     before = s.rss()
-    with Connection(s.replica.port(), timeout=30) as c:
+    with Connection(s.replica.port(), timeout=60) as c:
         for _ in range(2):
             s.ask(c, view)
             status, headers, n, digest = download(c)
@@ -266,7 +266,7 @@ def test_downloads(streaming, view):
 def test_both_at_once(streaming):
     s = streaming()
     before = s.rss()
-    with Connection(s.replica.port(), timeout=30) as c:
+    with Connection(s.replica.port(), timeout=60) as c:
         c.send(s.head("echo", f"Content-Length: {SIZE}"))
         t = threading.Thread(target=upload, args=(c, False))
         t.start()
@@ -279,7 +279,7 @@ def test_both_at_once(streaming):
 def test_http_1_0_clients_read_to_the_end(streaming):
     s = streaming()
     head = s.head("chunks", "Content-Length: 2").replace(b"HTTP/1.1", b"HTTP/1.0")
-    head, _, body = s.replica.raw(head + b"{}", timeout=30).partition(b"\r\n\r\n")
+    head, _, body = s.replica.raw(head + b"{}", timeout=60).partition(b"\r\n\r\n")
     assert b"transfer-encoding" not in head and b"connection: close" in head
     assert hashlib.sha256(body).hexdigest() == SHA
 
@@ -292,7 +292,7 @@ def settled(value):
         now = value()
         last[:] = [now, last[1] + 1 if now == last[0] else 0]
         return last[1] > 20
-    until(look, 20, "to come to a rest")
+    until(look, what="to come to a rest")
     return last[0]
 
 
@@ -300,9 +300,9 @@ def test_slow_reader(streaming):
     s = streaming()
     s.fast()
     before = s.rss()
-    with Connection(s.replica.port(), timeout=30) as c:
+    with Connection(s.replica.port(), timeout=60) as c:
         s.ask(c, "give")
-        until(lambda: s.node.sent > 0, 10, "the node to send")
+        until(lambda: s.node.sent > 0, what="the node to send")
         assert settled(lambda: s.node.sent) < SIZE // 2  # it waits for the client
         assert s.rss() - before < GROWTH and s.fast() < 5
         status, _, n, digest = download(c)
@@ -313,7 +313,7 @@ def test_slow_node(streaming):
     s = streaming()
     s.fast()
     before, sent = s.rss(), [0]
-    with Connection(s.replica.port(), timeout=30) as c:
+    with Connection(s.replica.port(), timeout=60) as c:
         c.send(s.head("slow", f"Content-Length: {SIZE}"))
 
         def run():
@@ -322,7 +322,7 @@ def test_slow_node(streaming):
                 sent[0] += len(BLOCK)
         t = threading.Thread(target=run)
         t.start()
-        until(lambda: sent[0] > 0, 10, "the client to send")
+        until(lambda: sent[0] > 0, what="the client to send")
         assert settled(lambda: sent[0]) < SIZE // 2  # it waits for the node
         assert s.rss() - before < GROWTH and s.fast() < 5
         s.node.go.set()
@@ -355,7 +355,7 @@ def test_a_fast_pair_leaves_others_their_turn(streaming):
 
 def test_reader_that_never_reads_is_closed(streaming):
     s = streaming(**{"timeouts.body": "500ms"})
-    with Connection(s.replica.port(), timeout=30) as c:
+    with Connection(s.replica.port(), timeout=60) as c:
         s.ask(c, "give")
         assert s.node.broken.wait(20)
 
@@ -370,18 +370,18 @@ def test_limit_in_the_middle(streaming):
             pass
         status, headers, body = c.response()
         assert (status, json.loads(body)["code"], headers["connection"]) == (413, "body_too_large", "close")
-    assert s.node.broken.wait(10)
+    assert s.node.broken.wait(20)
 
 
 def test_bad_chunk_in_the_middle(streaming):
     s = streaming()
     with Connection(s.replica.port()) as c:
         c.send(s.head("digest", "Transfer-Encoding: chunked") + (b"10000\r\n" + BLOCK + b"\r\n") * 3)
-        until(lambda: s.node.got > 0, 10, "the node to read")
+        until(lambda: s.node.got > 0, what="the node to read")
         c.send(b"x\r\n")
         status, headers, body = c.response()
         assert (status, json.loads(body)["code"], headers["connection"]) == (400, "bad_request", "close")
-    assert s.node.broken.wait(10)
+    assert s.node.broken.wait(20)
 
 
 def test_body_that_stops_to_come(streaming):
@@ -394,7 +394,7 @@ def test_body_that_stops_to_come(streaming):
 
 def test_node_that_refuses_early(streaming):
     s = streaming()
-    with Connection(s.replica.port(), timeout=30) as c:
+    with Connection(s.replica.port(), timeout=60) as c:
         c.send(s.head("refuse", f"Content-Length: {SIZE}") + BLOCK * 2)
         status, _, body = c.response()
         assert (status, body) == (422, b'{"no":1}')
@@ -402,7 +402,7 @@ def test_node_that_refuses_early(streaming):
 
 def test_node_that_dies_in_its_answer(streaming):
     s = streaming()
-    with Connection(s.replica.port(), timeout=30) as c:
+    with Connection(s.replica.port(), timeout=60) as c:
         s.ask(c, "die")
         with pytest.raises((EOFError, ConnectionResetError)):
             download(c)
@@ -414,12 +414,12 @@ def test_client_that_leaves(streaming):
     with Connection(s.replica.port()) as c:
         s.ask(c, "give")
         read_head(c)
-    assert s.node.broken.wait(10)
+    assert s.node.broken.wait(20)
     s.node.broken.clear()
     with Connection(s.replica.port()) as c:
         c.send(s.head("digest", f"Content-Length: {SIZE}") + BLOCK * 4)
-        until(lambda: s.node.got > 0, 10, "the node to read")
-    assert s.node.broken.wait(10)
+        until(lambda: s.node.got > 0, what="the node to read")
+    assert s.node.broken.wait(20)
 
 
 def test_refused_before_it_is_read(streaming):
@@ -473,8 +473,8 @@ def test_http2_limit_in_the_middle(streaming):
                   ("content-type", "application/json"), flags=0, method="POST", path="/v1/query/digest")
         for n in (5, 7):
             c.send(h2.frame(h2.DATA, 0, 1, b"x" * 16384) * n)
-            until(lambda: s.node.got > 0, 10, "the node to read")
+            until(lambda: s.node.got > 0, what="the node to read")
         headers, body = c.response(1)
         assert headers, body
         assert (headers[":status"], json.loads(body)["code"]) == ("413", "body_too_large")
-    assert s.node.broken.wait(10)
+    assert s.node.broken.wait(20)

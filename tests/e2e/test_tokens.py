@@ -127,7 +127,7 @@ def test_a_token_expires(gateway):
     door = Door(gateway(config={"auth.access_ttl": "2s"}))
     exp = parts(door.good)[1]["exp"]
     assert door.me(f"Bearer {door.good}").status_code == 200
-    until(lambda: time.time() >= exp, 5, "the token's end")
+    until(lambda: time.time() >= exp, what="the token's end")
     assert_refused(door.me(f"Bearer {door.good}"))
 
 
@@ -167,7 +167,7 @@ def test_an_api_key_expires(door):
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(end)) + f".{int(end % 1 * 1000):03d}Z"
     _, c = door.service_account(expires_at=stamp)
     assert door.me(f"Bearer {c['secret']}").status_code == 200
-    until(lambda: time.time() > end, 5, "the key's end")
+    until(lambda: time.time() > end, what="the key's end")
     assert_refused(door.me(f"Bearer {c['secret']}"))
 
 
@@ -203,6 +203,6 @@ def test_basic_where_allowed(gateway):
 def test_a_reload_allows_and_forbids_basic(door):
     replica = door.gw.replicas[0]
     replica.reload(auth__allow_basic_without_tls=True)
-    until(lambda: door.me(basic(ADMIN_EMAIL, ADMIN_PASSWORD)).status_code == 200, 10, "the reload")
+    until(lambda: door.me(basic(ADMIN_EMAIL, ADMIN_PASSWORD)).status_code == 200, what="the reload")
     replica.reload(auth__allow_basic_without_tls=False)
-    until(lambda: door.me(basic(ADMIN_EMAIL, ADMIN_PASSWORD)).status_code == 401, 10, "the reload")
+    until(lambda: door.me(basic(ADMIN_EMAIL, ADMIN_PASSWORD)).status_code == 401, what="the reload")

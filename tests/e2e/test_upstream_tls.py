@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
+from harness.server import Server
 from harness.wait import until
 
 
@@ -35,7 +36,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class HttpsNode(http.server.ThreadingHTTPServer):
+class HttpsNode(Server):
     def __init__(self, pair, client_ca=None, version=None):
         super().__init__(("127.0.0.1", 0), Answer)
         self.peers, self.connections = [], 0
@@ -146,13 +147,13 @@ def test_health_checks_show_and_want_the_same(gateway, authority, stranger, http
                         "upstream.health.interval": "100ms"})
     s.route(f"https://127.0.0.1:{node.server_address[1]}")
     nodes = lambda: s.gw.admin("GET", "/admin/status", s.token)["nodes"]
-    until(lambda: nodes()["up"] == 1, 10, "the node to be up")
+    until(lambda: nodes()["up"] == 1, what="the node to be up")
     assert not node.peers, "checks are not calls"
     s.gw.replicas[0].reload(upstream__ca=str(stranger.cert))
-    until(lambda: nodes()["down"] == 1, 10, "the node not to be believed any more")
+    until(lambda: nodes()["down"] == 1, what="the node not to be believed any more")
     assert nodes()["unwell"][0]["reason"] == "upstream_unavailable"
     s.gw.replicas[0].reload(upstream__ca=str(authority.cert))
-    until(lambda: nodes()["up"] == 1, 10, "the node to be up again")
+    until(lambda: nodes()["up"] == 1, what="the node to be up again")
     assert s.query().status_code == 200
 
 
@@ -179,9 +180,9 @@ def test_certificates_change_while_a_node_takes_its_time(gateway, authority):
         replica, before = s.gw.replicas[0], connecting(port)
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(s.query)
-            until(lambda: connecting(port) > before, 10, "the gateway to dial")
+            until(lambda: connecting(port) > before, what="the gateway to dial")
             replica.reload()
-            until(lambda: any(e.get("msg") == "reloaded" for e in replica.log()), 10, "the reload")
+            until(lambda: any(e.get("msg") == "reloaded" for e in replica.log()), what="the reload")
             assert s.gw.call("GET", "/v1/me", s.token).status_code == 200
             for c in crowd:
                 c.close()

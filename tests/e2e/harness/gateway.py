@@ -10,17 +10,16 @@ from types import SimpleNamespace
 import requests
 import yaml
 
+from . import ports
 from .paths import GATEWAYD, GWCTL, program
 from .process import Ended, Process, sanitizer_report, until_alive
 from .raw import Connection, raw
-from .wait import until
+from .wait import PATIENCE, until
 
 ADMIN_EMAIL = "root@example.test"
 ADMIN_PASSWORD = "correct horse battery staple"
+LISTENERS = ("http", "grpc", "admin")
 DEFAULTS = {
-    "listen.http": "127.0.0.1:0",
-    "listen.grpc": "127.0.0.1:0",
-    "listen.admin": "127.0.0.1:0",
     "auth.issuer": "http://gateway.test",
     "auth.signup": "open",
     "workers": 2,
@@ -32,6 +31,8 @@ class Replica:
 
     def __init__(self, gateway, number, config):
         self.gateway, self.number, self.config = gateway, number, dict(config)
+        for listener, port in zip(LISTENERS, ports.free(len(LISTENERS))):
+            self.config.setdefault(f"listen.{listener}", f"127.0.0.1:{port}")
         self.config_path = gateway.directory / f"gatewayd{number}.yaml"
         self.process = Process(f"gatewayd{number}", [program(GATEWAYD), "-c", self.config_path], gateway.directory,
                                env=gateway.env, cwd=gateway.directory)
@@ -43,12 +44,10 @@ class Replica:
 
     def start(self):
         """Starts it (again on the ports that it had) and waits until it is ready."""
-        for listener, address in self.address.items():
-            self.config[f"listen.{listener}"] = address
         self.write_config()
         self.process.start()
-        until_alive(self.read_addresses, 20, "gatewayd to print its addresses")
-        until_alive(self.ready, 20, "/ready")
+        until_alive(self.read_addresses, what="gatewayd to print its addresses")
+        until_alive(self.ready, what="/ready")
         return self
 
     def read_addresses(self):
@@ -62,7 +61,7 @@ class Replica:
     def ready(self):
         if not self.process.alive():
             raise Ended(self.process)
-        return requests.get(f"{self.admin}/ready", timeout=2, verify=self.gateway.verify).status_code == 200
+        return requests.get(f"{self.admin}/ready", timeout=10, verify=self.gateway.verify).status_code == 200
 
     def log(self):
         """The log of the current run, one dict a line; a line that is no JSON is {"raw": line}."""
@@ -149,7 +148,7 @@ class Gateway:
         self.gwctl("admin", "init", "--store", self.store_url, "--email", ADMIN_EMAIL,
                    "--password-file", self.directory / "admin-password")
 
-    def gwctl(self, *args, stdin="", check=True, env=None, timeout=30):
+    def gwctl(self, *args, stdin="", check=True, env=None, timeout=120):
         """Runs gwctl; the result has stdout, stderr, returncode and json() of stdout. With check a
         status other than 0 is a failure."""
         p = subprocess.run([program(GWCTL), *map(str, args)], input=stdin, capture_output=True, text=True,
@@ -174,7 +173,7 @@ class Gateway:
     def signin(self, email=ADMIN_EMAIL, password=ADMIN_PASSWORD, replica=0):
         """The token set of a new session."""
         r = requests.post(f"{self.replicas[replica].http}/v1/auth/signin",
-                          json={"email": email, "password": password}, timeout=20, verify=self.verify)
+                          json={"email": email, "password": password}, timeout=60, verify=self.verify)
         assert r.status_code == 200, r.text
         return r.json()
 
@@ -187,7 +186,7 @@ class Gateway:
             headers["x-tenant-id"] = tenant
         r = self.replicas[replica]
         return requests.request(method, f"{r.scheme}://{r.address[listener]}{path}", headers=headers,
-                                timeout=kw.pop("timeout", 20), allow_redirects=False,
+                                timeout=kw.pop("timeout", 60), allow_redirects=False,
                                 verify=kw.pop("verify", self.verify), **kw)
 
     def admin(self, method, path, token, body=None, expect=(200, 201, 204), **kw):
@@ -226,7 +225,7 @@ def nested(flat):
     return tree
 
 
-def wait_for(gateway, condition, timeout=15.0, what=None):
+def wait_for(gateway, condition, timeout=PATIENCE, what=None):
     """until(), but fails at once when a replica has died."""
     def look():
         for r in gateway.replicas:

@@ -13,6 +13,7 @@ import uuid
 from jwcrypto import jwk, jwt
 
 from .openid import CLIENT_ID, CLIENT_SECRET
+from .server import Server
 
 
 def b64u(data):
@@ -76,8 +77,7 @@ class Hostile:
                 else:
                     self.json(*outer.token(dict(urllib.parse.parse_qsl(form)), self.headers))
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)

@@ -9,6 +9,9 @@ import uuid
 from jwcrypto import jwk
 from jwcrypto import jws as cjws
 
+from . import ports
+from .server import Server
+
 KEYS = {"ES256": {"kty": "EC", "crv": "P-256"}, "RS256": {"kty": "RSA", "size": 2048},
         "PS256": {"kty": "RSA", "size": 2048}, "EdDSA": {"kty": "OKP", "crv": "Ed25519"}}
 
@@ -58,7 +61,7 @@ class ServedIssuer(Issuer):
     """Its name is its address; down() and up() as it pleases."""
 
     def __init__(self, directory, **kw):
-        self.server = None
+        self.port = ports.free()[0]
         self.asked = []
         self.up()
         super().__init__(directory, name=f"http://127.0.0.1:{self.port}", **kw)
@@ -79,10 +82,7 @@ class ServedIssuer(Issuer):
 
             def log_message(self, *args):
                 pass
-        port = self.port if self.server else 0
-        http.server.ThreadingHTTPServer.allow_reuse_address = True
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.port = self.server.server_address[1]
+        self.server = Server(("127.0.0.1", self.port), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def down(self):

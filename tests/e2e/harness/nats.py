@@ -2,6 +2,7 @@
 import json
 import socket
 
+from . import ports
 from .paths import program
 from .process import Process
 from .wait import until
@@ -10,26 +11,16 @@ from .wait import until
 class Nats:
     def __init__(self, directory):
         self.directory = directory
-        self.port = -1
-        self.process = Process("nats-server", [program("nats-server"), "-a", "127.0.0.1", "-p", "-1", "-js",
-                                               "-sd", directory / "jetstream", "--ports_file_dir", directory],
-                               directory)
+        self.port = ports.free()[0]
+        self.process = Process("nats-server", [program("nats-server"), "-a", "127.0.0.1", "-p", self.port, "-js",
+                                               "-sd", directory / "jetstream"], directory)
         self.start()
 
     def start(self):
         """Starts it, after a crash on the same port as before."""
-        self.process.argv[self.process.argv.index("-p") + 1] = str(self.port)
         self.process.start()
-        until(self.read_port, 15, "nats-server's ports file")
-        until(self.hello, 15, "nats-server")
+        until(self.hello, what="nats-server")
         return self
-
-    def read_port(self):
-        name = f"nats-server_{self.process.pid}.ports"
-        with open(self.directory / name) as f:
-            url = json.load(f)["nats"][0]
-        self.port = int(url.rsplit(":", 1)[1])
-        return True
 
     def hello(self):
         with Client(self.port) as c:
@@ -52,7 +43,7 @@ class Nats:
 class Client:
     """As much of the NATS protocol as the tests need: publish, subscribe, read."""
 
-    def __init__(self, port, timeout=10.0):
+    def __init__(self, port, timeout=60):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.file = self.socket.makefile("rb")
         self.info = json.loads(self.file.readline().split(b" ", 1)[1])

@@ -6,6 +6,8 @@ from concurrent import futures
 
 import grpc
 
+from .server import Server
+
 
 class CommandNode:
     """CommandService on a real gRPC server; answer(request, context) makes what SubmitCommand returns."""
@@ -68,8 +70,7 @@ class HttpNode:
 
         self.answer, self.checked, self.over = answer, [], threading.Event()
         self.health, self.health_delay = 200, 0
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property

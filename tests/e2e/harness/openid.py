@@ -39,7 +39,7 @@ class OpenId:
 
     def start(self):
         self.process.start()
-        self.process.expect("^listening$", 30)
+        self.process.expect("^listening$")
         return self
 
 
@@ -80,7 +80,7 @@ class Browser:
         if cookie := self.header(parts):
             headers["cookie"] = cookie
         r = requests.request(method, self.hosts.get(origin, origin) + url[len(origin):], headers=headers,
-                             allow_redirects=False, timeout=30, **kw)
+                             allow_redirects=False, timeout=60, **kw)
         self.keep(parts, r)
         r.where = url
         return r

@@ -4,7 +4,7 @@ import re
 import signal
 import subprocess
 
-from .wait import until
+from .wait import PATIENCE, until
 
 # every process that the running test can have started, for the log sections of a failure report
 started = []
@@ -48,7 +48,7 @@ class Process:
             f.seek(self.offset)
             return f.read().decode(errors="replace")
 
-    def expect(self, pattern, timeout=15.0):
+    def expect(self, pattern, timeout=PATIENCE):
         """Waits until a line matches; the match. Fails at once when the program ends before."""
         def look():
             found = re.search(pattern, self.output(), re.M)
@@ -67,8 +67,9 @@ class Process:
         if self.popen:
             self.popen.wait()
 
-    def stop(self, timeout=15.0):
-        """SIGTERM, and the exit status; SIGKILL and a failure when that does not end it."""
+    def stop(self, timeout=25):
+        """SIGTERM, and the exit status; SIGKILL and a failure when that does not end it: sooner than a gateway
+        gives up its drain."""
         if not self.popen:
             return None
         if self.alive():
@@ -79,7 +80,7 @@ class Process:
             self.kill()
             raise AssertionError(f"{self.name} did not end within {timeout} s of SIGTERM")
 
-    def wait(self, timeout=15.0):
+    def wait(self, timeout=PATIENCE):
         return self.popen.wait(timeout)
 
     def sanitizer_report(self):
@@ -101,7 +102,7 @@ class Ended(BaseException):
         super().__init__(f"{process.name} ended with status {process.popen.returncode}:\n{process.output()[-4000:]}")
 
 
-def until_alive(condition, timeout, what):
+def until_alive(condition, timeout=PATIENCE, what=None):
     try:
         return until(condition, timeout, what)
     except Ended as e:

@@ -51,15 +51,15 @@ class Client:
         return self.channel.unary_unary(path, request_serializer=getattr(messages, request).SerializeToString,
                                         response_deserializer=getattr(messages, response).FromString)
 
-    def submit(self, tenant=None, metadata=(), timeout=10, token=None, **fields):
+    def submit(self, tenant=None, metadata=(), timeout=60, token=None, **fields):
         return self.call("SubmitCommand")(self.protos.command.SubmitCommandRequest(**fields), timeout=timeout,
                                           metadata=call_metadata(tenant, token, metadata))
 
-    def query(self, tenant_id="", view_type="", uqf=b"{}", metadata=(), timeout=10, token=None):
+    def query(self, tenant_id="", view_type="", uqf=b"{}", metadata=(), timeout=60, token=None):
         message = self.protos.query.ExecuteQueryRequest(tenant_id=tenant_id, view_type=view_type, uqf=uqf)
         return self.call("ExecuteQuery")(message, timeout=timeout, metadata=call_metadata(None, token, metadata))
 
-    def unary(self, path, message=b"", metadata=(), timeout=10):
+    def unary(self, path, message=b"", metadata=(), timeout=60):
         """Any method, with the message as bytes."""
         return self.channel.unary_unary(path)(message, timeout=timeout, metadata=tuple(metadata))
 

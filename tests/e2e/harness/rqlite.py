@@ -6,7 +6,6 @@ from .paths import RQLITED, program
 from .process import Process
 from .wait import until
 
-TIMEOUT = 20
 
 
 class RqliteNode:
@@ -20,10 +19,10 @@ class RqliteNode:
         self.process = Process(f"rqlited{number}", argv, directory)
 
     def ready(self):
-        return requests.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        return requests.get(f"{self.url}/readyz", timeout=10).status_code == 200
 
     def status(self):
-        return requests.get(f"{self.url}/status", timeout=2).json()
+        return requests.get(f"{self.url}/status", timeout=10).json()
 
     def is_leader(self):
         return self.process.alive() and self.status()["store"]["raft"]["state"] == "Leader"
@@ -41,7 +40,7 @@ class Rqlite:
     def wait_ready(self):
         """Until every running node knows a leader and serves."""
         for node in self.alive():
-            until(node.ready, 40, f"rqlited {node.number} ready")
+            until(node.ready, what=f"rqlited {node.number} ready")
 
     def alive(self):
         return [n for n in self.nodes if n.process.alive()]
@@ -55,7 +54,7 @@ class Rqlite:
         """The node that leads, waiting while there is none."""
         def look():
             return [n for n in self.alive() if n.is_leader()]
-        return until(look, TIMEOUT, "a leader")[0]
+        return until(look, what="a leader")[0]
 
     def followers(self):
         leader = self.leader()
@@ -69,18 +68,18 @@ class Rqlite:
 
     def restart(self, node):
         node.process.start()
-        until(node.ready, 40, f"rqlited {node.number} ready again")
+        until(node.ready, what=f"rqlited {node.number} ready again")
 
     def execute(self, *statements, node=None):
         """One transaction on any node; its results. Raises on every shape of failure."""
         node = node or self.alive()[0]
-        r = requests.post(f"{node.url}/db/execute?transaction", json=list(statements), timeout=5)
+        r = requests.post(f"{node.url}/db/execute?transaction", json=list(statements), timeout=30)
         return results(r)
 
     def query(self, *statement, level="linearizable", node=None):
         """The rows of one SELECT with its parameters."""
         node = node or self.alive()[0]
-        r = requests.post(f"{node.url}/db/query?level={level}", json=[list(statement)], timeout=5)
+        r = requests.post(f"{node.url}/db/query?level={level}", json=[list(statement)], timeout=30)
         return results(r)[0].get("values", [])
 
     def stop(self):

@@ -23,7 +23,7 @@ class Terminal:
                 except OSError:  # the other side is closed
                     pass
             return text in self.seen
-        until(look, 10, f"{text!r} on the terminal")
+        until(look, what=f"{text!r} on the terminal")
         return self
 
     def type(self, text):

@@ -2,9 +2,12 @@
 import time
 
 STEP = 0.01
+# seconds, for machines that have much else to do: it costs nothing where the condition comes early, and says
+# nothing about how soon it does
+PATIENCE = 60
 
 
-def until(condition, timeout=15.0, what=None, step=STEP):
+def until(condition, timeout=PATIENCE, what=None, step=STEP):
     """Calls condition until it returns something true, and returns that. An exception counts as not
     yet; the last one is told when the time is over. step: seconds between two calls."""
     end = time.monotonic() + timeout
