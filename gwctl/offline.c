@@ -23,8 +23,8 @@ enum err offline_config(const struct gwctl *g, struct config **c, struct fail *f
 		snprintf(url, sizeof url, "%s", f->text + given.n);
 		fail_set(f, e, "--store: %s", url);
 	}
-	if (e == OK && ((*c)->origin[CONFIG_ID_store_url] == CONFIG_DEFAULT ||
-	    (*c)->store_url == NULL))
+	if ((store != NULL && *store == '\0') ||
+	    (e == OK && (*c)->origin[CONFIG_ID_store_url] == CONFIG_DEFAULT))
 		e = fail_set(f, E_USAGE, "which store? give --store URL, or --config FILE with store.url");
 	return e;
 }
