@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,17 +26,58 @@
 
 #define PATIENCE (60 * CLOCK_SEC)
 
-int free_port(void)
+/* Below Linux's range of ephemeral ports, so that no connection takes one; tests/e2e/harness/ports.py takes
+ * blocks of the same. */
+enum { PORTS = 12000, PORTS_END = 32000, BLOCK = 200 };
+
+/* The first port of a block that no other process of any test run on this machine has: as long as this one
+ * lives it holds a name for it, which belongs to the network namespace like the ports themselves. */
+static int claim_block(void)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof a;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+	for (int first = PORTS; first < PORTS_END; first += BLOCK) {
+		int n = snprintf(a.sun_path + 1, sizeof a.sun_path - 1, "gateway-test-ports-%d", first);
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		assert_true(fd >= 0);
+		if (bind(fd, (struct sockaddr *)&a,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0)
+			return first;
+		close(fd);
+	}
+	fail_msg("all blocks of ports are taken");
+	return 0;
+}
+
+static bool is_free(int port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons((uint16_t)port) };
+	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool is;
 
 	assert_true(fd >= 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one), 0);
+	is = bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
 	close(fd);
-	return ntohs(a.sin_port);
+	return is;
+}
+
+int free_port(void)
+{
+	static int block, given;
+
+	if (block == 0)
+		block = claim_block();
+	for (int i = 0; i < BLOCK; i++) {
+		int port = block + given++ % BLOCK;
+
+		if (is_free(port))
+			return port;
+	}
+	fail_msg("none of %d ports is free", BLOCK);
+	return 0;
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *ctx)

@@ -2,9 +2,10 @@
 import itertools
 import socket
 
-# below Linux's range of ephemeral ports, so that no outgoing connection takes one in between
+# below Linux's range of ephemeral ports, so that no outgoing connection takes one in between; free_port of
+# tests/unit/rqlited.c takes blocks of the same
 RANGE = range(12000, 32000)
-BLOCK = 400
+BLOCK = 200
 own = None
 
 
