@@ -17,6 +17,10 @@
 #define IN_MAX (32u << 10)         /* of one read from the socket */
 #define OUT_MAX (WRITE_MAX + 1024) /* the same as records */
 #define WAITING_MAX (1u << 20)
+/* Records may be empty, or warnings: a peer that sends them faster than they are read would keep its reader
+ * for ever. So there is a bound. */
+#define NOISE_MAX (256u << 10) /* bytes of a whole handshake, or of records without content */
+#define NOISE_PAID 64          /* bytes of that which a byte of content makes up for */
 
 struct tls_buffers {
 	char in[IN_MAX];       /* as read from the socket */
@@ -36,6 +40,7 @@ struct tls_session {
 	struct tls_peer *peer;
 	char *in, *kept;    /* read and not asked for yet: in b->in, or in kept, which is owned */
 	size_t in_n;
+	size_t noise;       /* bytes */
 	char *waiting;      /* owned: what the socket did not take */
 	size_t waiting_at, waiting_n;
 	unsigned verify_status; /* GNUTLS_CERT_* of a certificate that was refused */
@@ -118,7 +123,16 @@ static ssize_t pull(gnutls_transport_ptr_t arg, void *p, size_t n)
 	memcpy(p, s->in, n);
 	s->in += n;
 	s->in_n -= n;
-	return (ssize_t)n;
+	s->noise += n;
+	if (s->noise <= NOISE_MAX)
+		return (ssize_t)n;
+	gnutls_transport_set_errno(s->g, EPROTO);
+	return -1;
+}
+
+static void content_came(struct tls_session *s, size_t n)
+{
+	s->noise -= n * NOISE_PAID < s->noise ? n * NOISE_PAID : s->noise;
 }
 
 /* ---- to the socket ------------------------------------------------------------------------- */
@@ -405,6 +419,7 @@ enum tls_step tls_session_handshake(struct tls_session *s)
 		k = check_result(s);
 	if (k >= 0 && !s->broken) {
 		s->established = true;
+		s->noise = 0;
 		return TLS_DONE;
 	}
 	(void)gnutls_alert_send_appropriate(s->g, k);
@@ -458,6 +473,7 @@ ssize_t tls_session_read(struct tls_session *s, void *p, size_t n)
 	while (have < n && (k > 0 || passing(s, k))) {
 		k = gnutls_record_recv(s->g, (char *)p + have, n - have);
 		have += k > 0 ? (size_t)k : 0;
+		content_came(s, k > 0 ? (size_t)k : 0);
 	}
 	keep_input(s);
 	read_ended(s, k);
