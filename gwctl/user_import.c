@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "client/client.h"
 #include "gwctl.h"
 #include "import_state.h"
@@ -89,25 +90,13 @@ static enum err open_rejects(struct import *im, struct fail *f)
 	return OK;
 }
 
-static enum err write_all(int fd, struct str s)
-{
-	while (s.n > 0) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno != EINTR)
-			return E_LOCAL;
-		s = str_skip(s, n > 0 ? (size_t)n : 0);
-	}
-	return OK;
-}
-
 static enum err keep_line(struct import *im, struct str text, struct fail *f)
 {
 	enum err e = im->reject < 0 ? open_rejects(im, f) : OK;
 
 	if (e != OK)
 		return e;
-	if (write_all(im->reject, text) != OK || write_all(im->reject, STR("\n")) != OK)
+	if (!file_write(im->reject, text) || !file_write(im->reject, STR("\n")))
 		return rejects_fail(im, f);
 	im->state.reject_size += (int64_t)text.n + 1;
 	return OK;

@@ -239,6 +239,7 @@ enum api_next api_start(struct api *a, struct request *r)
 		return API_ANSWERED;
 	}
 	memcpy(r->param, m.param, sizeof r->param);
+	r->body.secret = m.op->lane == LANE_CONTROL; /* passwords, client secrets, codes */
 	e = check_length(a, r);
 	if (e == OK)
 		e = check_type(r, &f);

@@ -58,8 +58,8 @@ static enum err enroll_reply(struct ctl *c, struct request *r,
 	struct jsonw w;
 	enum err e;
 
-	buf_init(&uri, URI_MAX);
-	buf_init(&svg, SVG_MAX);
+	buf_init_secret(&uri, URI_MAX);
+	buf_init_secret(&svg, SVG_MAX);
 	e = totp_uri(secret, issuer_name(c->issuer), r->auth.principal->name, &uri);
 	if (e == OK)
 		e = qr_svg(buf_str(&uri), &svg);
@@ -73,8 +73,8 @@ static enum err enroll_reply(struct ctl *c, struct request *r,
 		jsonw_obj_end(&w);
 		secret_wipe(text, sizeof text);
 	}
-	secret_buf_release(&svg);
-	secret_buf_release(&uri);
+	buf_release(&svg);
+	buf_release(&uri);
 	return e;
 }
 

@@ -3,7 +3,6 @@
 #include "api/ctl.h"
 #include "base/buf.h"
 #include "base/config.h"
-#include "base/secret.h"
 #include "crypto/hasher.h"
 #include "crypto/password_policy.h"
 
@@ -14,7 +13,7 @@ enum err new_password_hash(struct ctl *c, struct str password, struct str email,
 	struct buf plain;
 	enum err e;
 
-	buf_init(&plain, PASSWORD_BYTES);
+	buf_init_secret(&plain, PASSWORD_BYTES);
 	e = password_normalise(password, (unsigned)config->auth_password_min_length,
 	    (unsigned)config->auth_password_max_length, &plain, f);
 	if (e == OK)
@@ -25,7 +24,7 @@ enum err new_password_hash(struct ctl *c, struct str password, struct str email,
 	if (e != OK)
 		fail_code(f, e);
 out:
-	secret_buf_release(&plain);
+	buf_release(&plain);
 	return e;
 }
 
@@ -34,11 +33,11 @@ enum err rehash_password(struct ctl *c, struct str password, char phc[PASSWORD_P
 	struct buf plain;
 	enum err e;
 
-	buf_init(&plain, PASSWORD_BYTES);
+	buf_init_secret(&plain, PASSWORD_BYTES);
 	e = password_normalise(password, 1, PASSWORD_CHARS, &plain, NULL);
 	if (e == OK)
 		e = hasher_hash(c->hasher, buf_str(&plain), phc);
-	secret_buf_release(&plain);
+	buf_release(&plain);
 	return e;
 }
 
@@ -49,13 +48,13 @@ enum err password_check(struct ctl *c, struct str password, struct str phc, bool
 	bool usable;
 	enum err e;
 
-	buf_init(&plain, PASSWORD_BYTES);
+	buf_init_secret(&plain, PASSWORD_BYTES);
 	usable = password_normalise(password, 1, PASSWORD_CHARS, &plain, NULL) == OK;
 	if (usable)
 		e = hasher_verify(c->hasher, buf_str(&plain), phc, weaker);
 	else
 		e = hasher_verify(c->hasher, STR("-"), STR_NONE, weaker);
-	secret_buf_release(&plain);
+	buf_release(&plain);
 	if (e == OK)
 		return OK;
 	return fail_code(f, e == E_OVERLOADED || e == E_NOMEM || e == E_INTERNAL ? e :

@@ -80,11 +80,11 @@ static enum err verify_password(const struct login *l, struct str phc)
 	struct buf plain;
 	enum err e;
 
-	buf_init(&plain, PASSWORD_BYTES);
+	buf_init_secret(&plain, PASSWORD_BYTES);
 	usable = password_normalise(password, 1, PASSWORD_CHARS, &plain, NULL) == OK;
 	e = hasher_verify(l->hasher, usable ? buf_str(&plain) : STR("-"), usable ? phc : STR_NONE,
 	    &weaker);
-	secret_buf_release(&plain);
+	buf_release(&plain);
 	return e == E_INVALID_CREDENTIALS ? E_UNAUTHENTICATED : e;
 }
 

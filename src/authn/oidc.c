@@ -231,7 +231,7 @@ static void write_basic(const struct oidc_client *c, struct buf *out)
 {
 	struct buf pair;
 
-	buf_init(&pair, 8 * SECRET_MAX);
+	buf_init_secret(&pair, 8 * SECRET_MAX);
 	add_encoded(&pair, c->id);
 	buf_addc(&pair, ':');
 	add_encoded(&pair, c->secret);
@@ -239,7 +239,7 @@ static void write_basic(const struct oidc_client *c, struct buf *out)
 	if (!pair.failed && buf_reserve(out, B64_LEN(pair.n)) == OK)
 		out->n += b64_encode(pair.p, pair.n, out->p + out->n);
 	out->failed |= pair.failed;
-	secret_buf_release(&pair);
+	buf_release(&pair);
 }
 
 static enum err read_tokens(const struct oidc *o, const struct fetch *x, struct tokens *out, struct fail *f)
@@ -295,15 +295,15 @@ static enum err exchange(const struct oidc *o, const struct discovery *m, struct
 	struct buf form, basic;
 	enum err e;
 
-	buf_init(&form, FORM_MAX);
-	buf_init(&basic, 16 * SECRET_MAX);
+	buf_init_secret(&form, FORM_MAX);
+	buf_init_secret(&basic, 16 * SECRET_MAX);
 	write_form(c, s, code, post, &form);
 	if (!post)
 		write_basic(c, &basic);
 	e = form.failed || basic.failed ? E_INVALID_FIELD : fetch_prepare(x, m->token_endpoint,
 	    buf_str(&form), post ? STR_NONE : buf_str(&basic));
-	secret_buf_release(&form);
-	secret_buf_release(&basic);
+	buf_release(&form);
+	buf_release(&basic);
 	if (e == E_INVALID_FIELD)
 		return invalid(o, "the code is too long", f);
 	if (e != OK)
@@ -370,11 +370,11 @@ static enum err ask_userinfo(const struct oidc *o, const char *url, struct fetch
 	json_t *json;
 	enum err e;
 
-	buf_init(&bearer, ANSWER_MAX);
+	buf_init_secret(&bearer, ANSWER_MAX);
 	buf_addz(&bearer, "Bearer ");
 	buf_adds(&bearer, token);
 	e = bearer.failed ? E_NOMEM : fetch_prepare(x, url, STR_NONE, buf_str(&bearer));
-	secret_buf_release(&bearer);
+	buf_release(&bearer);
 	if (e != OK || run(o, x, NULL) != OK || fetch_status(x) != 200)
 		return OK;
 	body = fetch_body(x);

@@ -70,7 +70,7 @@ enum err oidc_state_seal(const struct oidc_state *s, const struct seal *seal, st
 	struct buf plain, sealed;
 	enum err e;
 
-	buf_init(&plain, PLAIN_MAX);
+	buf_init_secret(&plain, PLAIN_MAX);
 	buf_init(&sealed, PLAIN_MAX + 64);
 	write_plain(s, &plain);
 	e = buf_err(&plain);
@@ -80,7 +80,7 @@ enum err oidc_state_seal(const struct oidc_state *s, const struct seal *seal, st
 		e = buf_reserve(out, B64U_LEN(sealed.n));
 	if (e == OK)
 		out->n += b64u_encode(sealed.p, sealed.n, out->p + out->n);
-	secret_buf_release(&plain);
+	buf_release(&plain);
 	buf_release(&sealed);
 	return e;
 }
@@ -158,10 +158,10 @@ enum err oidc_state_open(struct str cookie, const struct seal *seal, int64_t now
 	bool ok;
 
 	*out = (struct oidc_state){ 0 };
-	buf_init(&plain, PLAIN_MAX);
+	buf_init_secret(&plain, PLAIN_MAX);
 	ok = b64u_decode(cookie, sealed, sizeof sealed, &n) &&
 	    seal_open(seal, AD, str_n(sealed, n), &plain) == OK && read_plain(&plain, a, out) &&
 	    now >= out->begun_at - OIDC_STATE_SKEW && now < out->begun_at + OIDC_STATE_LIFE;
-	secret_buf_release(&plain);
+	buf_release(&plain);
 	return ok ? OK : E_OIDC_STATE;
 }

@@ -5,16 +5,29 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "base/secret.h"
 
 void buf_init(struct buf *b, size_t max)
 {
 	*b = (struct buf){ .max = max };
 }
 
+void buf_init_secret(struct buf *b, size_t max)
+{
+	*b = (struct buf){ .max = max, .secret = true };
+}
+
+static void give_up(struct buf *b)
+{
+	if (b->secret)
+		secret_wipe(b->p, b->cap);
+	heap_free(b->p);
+}
+
 void buf_release(struct buf *b)
 {
-	heap_free(b->p);
-	*b = (struct buf){ .max = b->max };
+	give_up(b);
+	*b = (struct buf){ .max = b->max, .secret = b->secret };
 }
 
 void buf_clear(struct buf *b)
@@ -33,6 +46,21 @@ void buf_consume(struct buf *b, size_t n)
 	b->n -= n;
 }
 
+/* The allocator moves what is no secret, and may not have to. */
+static char *larger(struct buf *b, size_t cap)
+{
+	char *p;
+
+	if (!b->secret)
+		return heap_realloc(b->p, cap);
+	p = heap_alloc(cap);
+	if (p != NULL && b->n > 0)
+		memcpy(p, b->p, b->n);
+	if (p != NULL)
+		give_up(b);
+	return p;
+}
+
 enum err buf_grow(struct buf *b, size_t n)
 {
 	size_t cap = b->cap > 0 ? b->cap : 256;
@@ -44,7 +72,7 @@ enum err buf_grow(struct buf *b, size_t n)
 	}
 	while (cap - b->n <= n)
 		cap *= 2;
-	p = heap_realloc(b->p, cap);
+	p = larger(b, cap);
 	if (p == NULL) {
 		b->failed = b->nomem = true;
 		return E_NOMEM;

@@ -17,9 +17,11 @@ struct buf {
 	size_t max;  /* bytes that n may reach */
 	bool failed; /* an append failed since the last clear */
 	bool nomem;  /* ... because memory ran out, not because of max */
+	bool secret; /* memory is wiped before it is given up, also when the buffer grows out of it */
 };
 
 void buf_init(struct buf *b, size_t max);
+void buf_init_secret(struct buf *b, size_t max);
 void buf_release(struct buf *b);
 /* Empties, keeps the memory. */
 void buf_clear(struct buf *b);

@@ -229,7 +229,7 @@ static enum err load_file(struct load *l, const char *path, struct fail *f)
 
 	l->origin = CONFIG_FILE;
 	l->place = path;
-	buf_init(&text, MAX_FILE);
+	buf_init_secret(&text, MAX_FILE);
 	e = read_file(path, &text, f);
 	if (e == OK)
 		e = config_yaml_parse(buf_str(&text), &sink, &issuers, &line);
@@ -237,7 +237,6 @@ static enum err load_file(struct load *l, const char *path, struct fail *f)
 		take_issuers(l, &issuers);
 	else
 		config_value_release(&config_keys[CONFIG_ID_issuers], &issuers);
-	secret_wipe(text.p, text.n);
 	buf_release(&text);
 	return e;
 }
@@ -294,7 +293,7 @@ static enum err set_from_file(struct load *l, int id, struct str path, struct fa
 		    config_keys[id].name);
 	memcpy(name, path.p, path.n);
 	name[path.n] = '\0';
-	buf_init(&text, MAX_FILE);
+	buf_init_secret(&text, MAX_FILE);
 	e = read_file(name, &text, f);
 	if (e == OK) {
 		if (text.n > 0 && text.p[text.n - 1] == '\n')
@@ -303,7 +302,6 @@ static enum err set_from_file(struct load *l, int id, struct str path, struct fa
 			text.n--;
 		e = set_text(l, id, buf_str(&text));
 	}
-	secret_wipe(text.p, text.n);
 	buf_release(&text);
 	return e;
 }

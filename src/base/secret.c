@@ -4,8 +4,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-
 /* Each secret has pages of its own: locked where the limit allows, left out of core dumps. */
 static size_t pages(size_t n)
 {
@@ -44,13 +42,6 @@ void secret_wipe(void *p, size_t n)
 {
 	if (p != NULL)
 		explicit_bzero(p, n);
-}
-
-void secret_buf_release(struct buf *b)
-{
-	if (b->p != NULL)
-		secret_wipe(b->p, b->cap);
-	buf_release(b);
 }
 
 bool secret_eq(struct str a, struct str b)

@@ -9,8 +9,6 @@
 #include "base/err.h"
 #include "base/str.h"
 
-struct buf;
-
 struct secret {
 	unsigned char *p;
 	size_t n;
@@ -21,8 +19,6 @@ enum err secret_set(struct secret *s, const void *p, size_t n);
 void secret_release(struct secret *s);
 /* Overwrites memory that the compiler may not elide. */
 void secret_wipe(void *p, size_t n);
-/* buf_release that wipes first; not what the buffer was moved from while it grew. */
-void secret_buf_release(struct buf *b);
 /* Constant time in the bytes; lengths are not secret. */
 bool secret_eq(struct str a, struct str b);
 

@@ -11,7 +11,6 @@
 
 #include "base/buf.h"
 #include "base/heap.h"
-#include "base/secret.h"
 
 #define FILE_MAX (1u << 20)
 
@@ -99,7 +98,7 @@ static enum err load(struct contexts *c, struct fail *f)
 
 	if (fd < 0)
 		return errno == ENOENT ? empty(c, f) : local(f, c->path);
-	buf_init(&b, FILE_MAX);
+	buf_init_secret(&b, FILE_MAX);
 	if (fstat(fd, &st) != 0)
 		e = local(f, c->path);
 	else if ((st.st_mode & 077) != 0)
@@ -110,7 +109,6 @@ static enum err load(struct contexts *c, struct fail *f)
 	else
 		e = parse(c, &b, f);
 	close(fd);
-	secret_wipe(b.p, b.n);
 	buf_release(&b);
 	return e;
 }

@@ -123,7 +123,7 @@ const char *http_client_server(const struct http_client *h, size_t i)
 void http_reply_init(struct http_reply *r)
 {
 	*r = (struct http_reply){ 0 };
-	buf_init(&r->body, HTTP_REPLY_MAX);
+	buf_init_secret(&r->body, HTTP_REPLY_MAX);
 }
 
 /* Bodies of the sign-in carry tokens. */
@@ -177,10 +177,9 @@ static bool add_header(struct curl_slist **l, const char *name, struct str value
 	struct curl_slist *more;
 	struct buf line;
 
-	buf_init(&line, 64 * 1024);
+	buf_init_secret(&line, 64 * 1024);
 	buf_printf(&line, "%s: %.*s", name, STR_ARG(value));
 	more = buf_cstr(&line) != NULL && !line.failed ? curl_slist_append(*l, line.p) : NULL;
-	secret_wipe(line.p, line.n);
 	buf_release(&line);
 	if (more != NULL)
 		*l = more;
@@ -201,10 +200,9 @@ static bool add_headers(struct curl_slist **l, const struct http_request *q)
 	if (q->idempotency_key != NULL)
 		ok = ok && add_header(l, "Idempotency-Key", str_c(q->idempotency_key));
 	if (q->bearer.n > 0) {
-		buf_init(&auth, 64 * 1024);
+		buf_init_secret(&auth, 64 * 1024);
 		buf_printf(&auth, "Bearer %.*s", STR_ARG(q->bearer));
 		ok = ok && !auth.failed && add_header(l, "Authorization", buf_str(&auth));
-		secret_wipe(auth.p, auth.n);
 		buf_release(&auth);
 	}
 	return ok;

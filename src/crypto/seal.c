@@ -12,6 +12,7 @@
 #include <nettle/hkdf.h>
 #include <nettle/hmac.h>
 
+#include "base/file.h"
 #include "base/heap.h"
 #include "base/hex.h"
 #include "base/log.h"
@@ -152,21 +153,6 @@ static bool decode_key(struct str text, unsigned char key[32])
 	return b64_decode(str_trim(str_chomp(text)), key, 32, &n) && n == 32;
 }
 
-static bool write_all(int fd, const char *p, size_t n)
-{
-	while (n > 0) {
-		ssize_t k = write(fd, p, n);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			return false;
-		p += k;
-		n -= (size_t)k;
-	}
-	return true;
-}
-
 /* fsync of the directory that `path` stands in. */
 static bool sync_dir(const char *path)
 {
@@ -202,7 +188,7 @@ static enum err make_file(const char *path, struct fail *f)
 		    strerror(errno));
 	rnd_bytes(key, sizeof key);
 	text[b64_encode(key, sizeof key, text)] = '\n';
-	ok = write_all(fd, text, sizeof text) && fsync(fd) == 0;
+	ok = file_write(fd, str_n(text, sizeof text)) && fsync(fd) == 0;
 	ok = close(fd) == 0 && ok;
 	ok = ok && (link(tmp, path) == 0 || errno == EEXIST) && sync_dir(path);
 	if (!ok)

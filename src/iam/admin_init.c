@@ -21,7 +21,7 @@ static enum err hash(struct str password, struct str email, const struct config 
 	struct buf normal;
 	enum err e;
 
-	buf_init(&normal, PASSWORD_BYTES);
+	buf_init_secret(&normal, PASSWORD_BYTES);
 	e = password_normalise(password, (unsigned)c->auth_password_min_length,
 	    (unsigned)c->auth_password_max_length, &normal, f);
 	if (e == OK)
@@ -29,7 +29,6 @@ static enum err hash(struct str password, struct str email, const struct config 
 	rnd_bytes(salt, sizeof salt);
 	if (e == OK)
 		e = password_hash(buf_str(&normal), &params, salt, phc);
-	secret_wipe(normal.p, normal.n);
 	buf_release(&normal);
 	return e;
 }

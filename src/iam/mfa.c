@@ -58,12 +58,12 @@ static enum err check_code(const struct seal *seal, struct id user, struct str s
 	struct buf plain;
 	enum err e;
 
-	buf_init(&plain, SEALED_MAX);
+	buf_init_secret(&plain, SEALED_MAX);
 	e = seal_open(seal, associated(user, ad), sealed, &plain);
 	if (e == OK)
 		e = plain.n == TOTP_SECRET ? totp_check((const unsigned char *)plain.p, code, now, last,
 		    step) : E_INTERNAL;
-	secret_buf_release(&plain);
+	buf_release(&plain);
 	return e;
 }
 

@@ -135,15 +135,13 @@ static enum err open_private(const struct seal *seal, struct str kid, struct str
 	char ad[AD_LEN];
 	enum err e;
 
-	buf_init(&plain, 64);
+	buf_init_secret(&plain, 64);
 	e = seal_open(seal, ad_of(kid, ad), sealed, &plain);
 	if (e != OK || plain.n != 32)
 		e = fail_set(f, E_CONFIG, "auth.master_key does not open signing key %.*s: "
 		    "is it the key that this store was made with?", STR_ARG(kid));
 	else
 		e = jws_key_from_private((unsigned char *)plain.p, key, f);
-	if (plain.p != NULL)
-		secret_wipe(plain.p, plain.n);
 	buf_release(&plain);
 	return e;
 }

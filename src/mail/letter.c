@@ -1,6 +1,5 @@
 #include "mail/letter.h"
 
-#include "base/secret.h"
 #include "iam/write.h"
 #include "mail/message.h"
 #include "mail/queue.h"
@@ -15,20 +14,20 @@ struct draft {
 
 static void draft_init(struct draft *d)
 {
-	buf_init(&d->link, LINK_MAX);
-	buf_init(&d->subject, SUBJECT_MAX);
-	buf_init(&d->text, MESSAGE_MAX);
-	buf_init(&d->message, MESSAGE_MAX);
+	buf_init_secret(&d->link, LINK_MAX);
+	buf_init_secret(&d->subject, SUBJECT_MAX);
+	buf_init_secret(&d->text, MESSAGE_MAX);
+	buf_init_secret(&d->message, MESSAGE_MAX);
 	buf_init(&d->sender, LINK_MAX);
 	buf_init(&d->recipient, LINK_MAX);
 }
 
 static void draft_release(struct draft *d)
 {
-	secret_buf_release(&d->link);
-	secret_buf_release(&d->subject);
-	secret_buf_release(&d->text);
-	secret_buf_release(&d->message);
+	buf_release(&d->link);
+	buf_release(&d->subject);
+	buf_release(&d->text);
+	buf_release(&d->message);
 	buf_release(&d->sender);
 	buf_release(&d->recipient);
 }

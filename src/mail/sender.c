@@ -10,7 +10,6 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/rnd.h"
-#include "base/secret.h"
 #include "base/thread.h"
 #include "crypto/seal.h"
 #include "mail/message.h"
@@ -159,7 +158,7 @@ static enum mail_outcome send_one(struct mail_sender *s, const struct mail *m, s
 	enum mail_outcome o = MAIL_DEFERRED;
 	struct buf plain;
 
-	buf_init(&plain, MESSAGE_MAX);
+	buf_init_secret(&plain, MESSAGE_MAX);
 	if (buf_reserve(&plain, m->body.n) != OK) {
 		fail_set(why, E_NOMEM, "no memory for a mail");
 	} else if (mail_open(s->c.seal, m, &plain) != OK) {
@@ -169,7 +168,7 @@ static enum mail_outcome send_one(struct mail_sender *s, const struct mail *m, s
 		env.message = buf_str(&plain);
 		o = mail_transport_send(s->transport, &env, why);
 	}
-	secret_buf_release(&plain);
+	buf_release(&plain);
 	return o;
 }
 

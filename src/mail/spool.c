@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/secret.h"
+#include "base/file.h"
 #include "mail/message.h"
 
 static enum err failed(struct fail *f, const char *what, const char *name)
@@ -22,20 +22,6 @@ static enum err open_dir(const char *dir, int *fd, struct fail *f)
 		return failed(f, "cannot make", dir);
 	*fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return *fd >= 0 ? OK : failed(f, "cannot open", dir);
-}
-
-static enum err write_all(int fd, struct str s, struct fail *f)
-{
-	while (s.n > 0) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return failed(f, "cannot write", "a mail");
-		s = str_skip(s, (size_t)n);
-	}
-	return fsync(fd) == 0 ? OK : failed(f, "cannot sync", "a mail");
 }
 
 /* CRLF becomes LF. The copy is never larger, so it is made in one piece and wiped. */
@@ -59,7 +45,10 @@ static enum err write_file(int dir_fd, const char *name, struct str text, struct
 	fd = openat(dir_fd, hidden, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return failed(f, "cannot make", hidden);
-	e = write_all(fd, text, f);
+	if (!file_write(fd, text))
+		e = failed(f, "cannot write", "a mail");
+	else
+		e = fsync(fd) == 0 ? OK : failed(f, "cannot sync", "a mail");
 	if (close(fd) != 0 && e == OK)
 		e = failed(f, "cannot close", hidden);
 	if (e == OK && renameat(dir_fd, hidden, dir_fd, name) != 0)
@@ -78,7 +67,7 @@ enum err spool_write(const char *dir, struct id id, struct str message, struct f
 	int fd = -1;
 	enum err e;
 
-	buf_init(&text, MESSAGE_MAX);
+	buf_init_secret(&text, MESSAGE_MAX);
 	e = with_lf(message, &text);
 	if (e != OK)
 		fail_set(f, e, "no memory for a mail");
@@ -89,6 +78,6 @@ enum err spool_write(const char *dir, struct id id, struct str message, struct f
 		e = write_file(fd, name, buf_str(&text), f);
 	if (fd >= 0)
 		close(fd);
-	secret_buf_release(&text);
+	buf_release(&text);
 	return e;
 }

@@ -32,6 +32,7 @@ static void keep_small(struct buf *b, size_t max)
 		buf_release(b);
 	buf_clear(b);
 	b->max = max;
+	b->secret = false;
 }
 
 void request_reset(struct request *r)
