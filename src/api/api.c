@@ -492,6 +492,17 @@ static struct step authorized(struct api *a, struct request *r, enum err e, stru
 	return s;
 }
 
+/* Browsers add a password that they keep, and a client certificate, to what any page makes them send: such a
+ * page must not change anything. Nobody but their owner sends the other credentials. */
+static enum err check_origin(const struct api *a, const struct request *r, struct fail *f)
+{
+	bool added_by_browsers = r->auth.method == AUTH_BASIC || r->auth.method == AUTH_CERTIFICATE;
+
+	if (!added_by_browsers || r->op->method == M_GET || !cors_is_foreign(r, a->c.cors_origins))
+		return OK;
+	return fail_set(f, E_FORBIDDEN, "a page of another origin may not do this; see cors.origins");
+}
+
 static struct step authenticated(struct api *a, struct request *r, enum err e)
 {
 	struct fail f = { 0 };
@@ -504,6 +515,8 @@ static struct step authenticated(struct api *a, struct request *r, enum err e)
 	} else if (e == E_RATE_LIMITED) {
 		f = (struct fail){ .err = e, .retry_after = r->retry_after };
 	}
+	if (e == OK)
+		e = check_origin(a, r, &f);
 	if (e == OK)
 		e = authorize(a, r, &f);
 	return authorized(a, r, e, &f);

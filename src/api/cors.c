@@ -24,6 +24,22 @@ bool cors_allows(const struct request *r, const struct config_list *origins)
 	return origin.p != NULL && (listed(origin, origins) || listed(STR("*"), origins));
 }
 
+/* The origin without its scheme is what the request was sent to. */
+static bool is_own(const struct request *r, struct str origin)
+{
+	return (str_starts(origin, STR("https://")) && str_ieq(str_skip(origin, 8), r->authority)) ||
+	    (str_starts(origin, STR("http://")) && str_ieq(str_skip(origin, 7), r->authority));
+}
+
+bool cors_is_foreign(const struct request *r, const struct config_list *origins)
+{
+	struct str origin = request_known(r, HDR_ORIGIN);
+
+	if (r->known_count[HDR_ORIGIN] == 0)
+		return false;
+	return r->known_count[HDR_ORIGIN] > 1 || !(listed(origin, origins) || is_own(r, origin));
+}
+
 void cors_apply(struct request *r, const struct config_list *origins)
 {
 	struct str origin = origin_of(r, origins);
@@ -34,7 +50,7 @@ void cors_apply(struct request *r, const struct config_list *origins)
 	if (!cors_allows(r, origins))
 		return;
 	(void)reply_header(r, STR("access-control-allow-origin"), origin);
-	if (listed(origin, origins)) /* for the state cookie of a sign-in by OpenID; no credential of ours is one */
+	if (listed(origin, origins)) /* for the state cookie of a sign-in by OpenID */
 		(void)reply_header(r, STR("access-control-allow-credentials"), STR("true"));
 	(void)reply_header(r, STR("access-control-expose-headers"),
 	    STR("x-correlation-id, traceparent, retry-after, etag"));

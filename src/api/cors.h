@@ -14,6 +14,9 @@ bool cors_allows(const struct request *r, const struct config_list *origins);
 /* Adds access-control-* to the reply when it is. Once, before anything is decided: a page must be able to
  * read every answer, also a refusal. */
 void cors_apply(struct request *r, const struct config_list *origins);
+/* Whether a page of another origin made a browser send this, one that is not in `origins` by its name. By
+ * RFC 6454 browsers say so of all that changes something. */
+bool cors_is_foreign(const struct request *r, const struct config_list *origins);
 /* Whether this is a preflight (OPTIONS with Access-Control-Request-Method). */
 bool cors_is_preflight(const struct request *r);
 /* Adds what a preflight wants to know; `allow` is the list of methods. */

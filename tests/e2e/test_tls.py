@@ -356,6 +356,8 @@ def test_a_service_account_signs_in_by_certificate(house, authority, subject, na
         assert me.json()["id"] == sa and me.json()["auth"]["method"] == "certificate"
         r = s.post(f"{house.replica.http}/v1/query/echo", json={})
         assert r.status_code == 200, r.text
+        r = s.post(f"{house.replica.http}/v1/query/echo", json={}, headers={"origin": "https://evil.test"})
+        assert r.status_code == 403, "browsers show certificates for any page"
         # what is presented explicitly decides
         assert s.get(f"{house.replica.http}/v1/me", headers={"authorization": "Bearer nonsense"}).status_code == 401
         house.admin("DELETE", f"/admin/service-accounts/{sa}/credentials/{credential}", house.root)

@@ -200,6 +200,25 @@ def test_basic_where_allowed(gateway):
     assert_refused(door.me(basic(sa, c["secret"])))
 
 
+def test_pages_of_other_origins_change_nothing_with_what_browsers_add(gateway):
+    """A browser that keeps a password sends it along with whatever any page asks for, without a preflight."""
+    door = Door(gateway(config={"auth.allow_basic_without_tls": True, "cors.origins": ["https://app.test", "*"]}))
+    basic, own = (ADMIN_EMAIL, ADMIN_PASSWORD), door.gw.replicas[0].address["admin"]
+
+    def create(n, origin, **kw):
+        return door.gw.call("POST", "/admin/tenants", listener="admin", json={"id": f"t{n}", "name": "T"},
+                            headers={"origin": origin} if origin else {}, **kw)
+    for n, origin in enumerate(("https://evil.test", "null", f"http://{own}.evil.test", f"ftp://{own}", "https://app.test.")):
+        r = create(n, origin, auth=basic)
+        assert (r.status_code, r.json()["code"]) == (403, "forbidden"), (origin, r.text)
+        assert create(n, origin, token=door.good).status_code == 201, "what only a script of its owner sends"
+    for n, origin in enumerate((None, "https://app.test", f"http://{own}"), 100):
+        assert create(n, origin, auth=basic).status_code == 201, origin
+    assert door.gw.call("GET", "/v1/me", auth=basic, headers={"origin": "https://evil.test"}).status_code == 200
+    refused = [a for a in door.gw.admin("GET", "/admin/audit?action=tenants.create", door.good)["items"] if a["outcome"] != "ok"]
+    assert len(refused) == 5
+
+
 def test_a_reload_allows_and_forbids_basic(door):
     replica = door.gw.replicas[0]
     replica.reload(auth__allow_basic_without_tls=True)
