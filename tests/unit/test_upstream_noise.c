@@ -36,7 +36,7 @@ static const struct noise noises[] = {
 	{ "interim HEADERS", BYTES("\0\0\5\1\4\0\0\0\1\x8\3" "103"), NULL, 0 },
 };
 
-static const struct noise *chosen;
+static const struct noise *_Atomic chosen;
 
 static bool write_bytes(int fd, const char *p, size_t n)
 {
@@ -53,15 +53,16 @@ static bool write_bytes(int fd, const char *p, size_t n)
 static void serve_noise(struct node *n, int fd, int nth)
 {
 	static const char settings[9] = { [3] = 4 };
-	char in[4096], *many = malloc(TIMES * chosen->n);
+	const struct noise *x = chosen; /* the next one may be by the time that this one is heard no more */
+	char in[4096], *many = malloc(TIMES * x->n);
 
 	(void)nth;
 	for (size_t i = 0; i < TIMES; i++)
-		memcpy(many + i * chosen->n, chosen->frame, chosen->n);
+		memcpy(many + i * x->n, x->frame, x->n);
 	n->requests++;
 	if (recv(fd, in, sizeof in, 0) > 0 && write_bytes(fd, settings, sizeof settings) &&
-	    write_bytes(fd, chosen->before, chosen->before_n))
-		while (write_bytes(fd, many, TIMES * chosen->n))
+	    write_bytes(fd, x->before, x->before_n))
+		while (write_bytes(fd, many, TIMES * x->n))
 			;
 	free(many);
 }
