@@ -1,16 +1,16 @@
 """Accounts that exist and such that do not are told apart by nobody: neither by what is answered nor by the time
 that it takes. `bare`: the work itself is alike, to be seen because hashes are cheap here and nothing is hidden by
-auth.answer_floor. `floor`: with it there is nothing left to see. GW_TIMING_SAMPLES=1000 (`make timing`) is the long
-version."""
+auth.answer_floor; it is the processor's time that is compared, or a machine that has other things to do would decide.
+`floor`: with it there is nothing left to see. GW_TIMING_SAMPLES=1000 (`make timing`) is the long version."""
 import base64
 import itertools
 import os
-import statistics
 import uuid
 
 import pytest
 
-from harness.timing import Sampler, shuffled, told_apart
+from harness.timing import Sampler, processor_time, shuffled, told_apart, uneven
+from harness.wait import until
 from test_import import argon2, scrypt
 from test_mfa import totp
 
@@ -42,7 +42,9 @@ class World:
         self.gw = gateway(store, config={**CONFIG, "auth.answer_floor": floor})
         self.root = self.gw.signin()["access_token"]
         self.accounts = ACCOUNTS
-        self.sampler = Sampler(self.gw.replicas[0].address["http"])
+        replica = self.gw.replicas[0]
+        clock = [processor_time(replica.process.pid)] if self.bare else []
+        self.sampler = Sampler(replica.address["http"], *clock)
 
     def addresses(self, name, n=None):
         return [f"{name}{i}-{uuid.uuid4().hex[:8]}@example.test" for i in range(n or self.accounts)]
@@ -100,6 +102,14 @@ class World:
         return shuffled({name: found if callable(found) else of(found) for name, found in people.items()},
                         self.samples)
 
+    def judge(self, took, reference, bar=1.2):
+        """Bare, classes differ by up to 6 %, on a busy machine by up to 8. Without the hash of an account that does
+        not exist it would be 180 %, without the count of its attempts 35 %."""
+        if self.bare:
+            assert not uneven(took, bar)
+        else:
+            assert not told_apart(took, reference)
+
     def post(self, path, body, **kw):
         return self.sampler.post(f"/v1/auth/{path}", body, **kw)
 
@@ -113,13 +123,13 @@ def test_a_wrong_password(world):
     people = world.people("known", "unknown", "disabled", "no password", "second factor", "waits for link",
                           *[] if world.bare else ["imported"])
     took = world.take(people, lambda address: world.post("signin", {"email": address, "password": "not the right one"}))
-    assert not told_apart(took, "unknown")
+    world.judge(took, "unknown")
 
 
 def test_a_right_password_of_somebody_who_may_not_come_in(world):
     people = world.people("unknown", "disabled", "waits for link")
     took = world.take(people, lambda address: world.post("signin", {"email": address, "password": PASSWORD}))
-    assert not told_apart(took, "unknown")
+    world.judge(took, "unknown")
 
 
 def test_basic_credentials(world):
@@ -127,27 +137,24 @@ def test_basic_credentials(world):
         text = base64.b64encode(f"{address}:not the right one".encode()).decode()
         return world.sampler.post("/v1/commands/order/1", {}, {"authorization": f"Basic {text}", "x-tenant-id": "acme"})
     people = world.people("known", "unknown", "disabled", "no password", "second factor")
-    assert not told_apart(world.take(people, call), "unknown")
+    world.judge(world.take(people, call), "unknown")
 
 
 def test_a_forgotten_password(world):
     people = world.people("known", "unknown", "disabled", "no password", "waits for link")
     took = world.take(people, lambda address: world.post("forgot", {"email": address}))
-    assert not told_apart(took, "unknown")
+    world.judge(took, "unknown")
 
 
 def test_a_sign_up(world):
-    """A new account is a row more: a tenth of a millisecond, which only the floor hides where a hash costs a fiftieth
-    of what it should. What is bare must not be more than that: a hash or a write left out is a third of the whole. No
-    address is asked for twice there: whoever has just had a letter gets no other, and that writes nothing."""
+    """A new account is a row more: a fifth of the bare work here, which only the floor hides. A hash or a write left
+    out is 70 % and more. No address is asked for twice there: whoever has just had a letter gets no other, and that
+    writes nothing."""
     if world.bare:
         world.accounts = world.samples
+        world.gw.replicas[0].reload(auth__argon2__memory_kib=1024)
+        until(lambda: any(e.get("msg") == "reloaded" for e in world.gw.replicas[0].log()))
     call = lambda address: world.post("signup", {"email": address, "password": PASSWORD})  # noqa: E731
     people = world.people("known", "disabled", "waits for link")
     people["new"] = lambda: call(world.addresses("new", 1)[0])
-    took = world.take(people, call)
-    if not world.bare:
-        assert not told_apart(took, "new")
-        return
-    median = {name: statistics.median(times) for name, times in took.items()}
-    assert max(median.values()) < 1.2 * min(median.values()), median
+    world.judge(world.take(people, call), "new", 1.4)
