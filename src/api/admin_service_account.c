@@ -295,7 +295,7 @@ static enum err create_once(struct ctl *c, struct request *r, const struct made 
 	if (e == E_LIMIT)
 		return fail_set(f, E_CONFLICT, "a service account has at most %d credentials",
 		    CREDENTIALS_MAX);
-	return e == E_CONFLICT ? fail_set(f, e, "the subject belongs to somebody else") : e;
+	return e == E_CONFLICT ? fail_set(f, e, "a credential or an identity has this subject already") : e;
 }
 
 enum err op_credential_create(struct ctl *c, struct request *r, struct fail *f)
