@@ -50,9 +50,10 @@ static size_t run_len(struct str s, bool (*in)(char))
 	return n;
 }
 
+/* What SQLite takes for space: not the vertical tab. */
 static bool is_blank(char c)
 {
-	return c == ' ' || (c >= '\t' && c <= '\r');
+	return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '\r';
 }
 
 static enum sql_token classify(struct str s, size_t *n)
