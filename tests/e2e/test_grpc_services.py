@@ -6,7 +6,7 @@ import grpc
 import pytest
 from google.protobuf import descriptor_pb2
 
-from harness.h2 import DATA, END_STREAM, RST, WINDOW, Client, frame, settings
+from harness.h2 import DATA, END_HEADERS, END_STREAM, HEADERS, RST, WINDOW, Client, frame, settings
 from harness.protos import Descriptors
 from harness.wait import until
 
@@ -66,7 +66,7 @@ def test_watch_tells_of_the_drain(gw, health):
 
 
 def test_watch_tells_of_a_gateway_that_is_not_ready(gateway, rqlite3, messages):
-    gw = gateway(store="rqlite", rqlite=rqlite3, config={"authz.max_staleness": "1s"})
+    gw = gateway(store="rqlite", rqlite=rqlite3, config={"authz.max_staleness": "4s"})
     request, response = (messages(f"grpc.health.v1.HealthCheck{x}") for x in ("Request", "Response"))
     with grpc.insecure_channel(gw.replicas[0].grpc) as channel:
         kw = dict(request_serializer=request.SerializeToString, response_deserializer=response.FromString)
@@ -80,7 +80,8 @@ def test_watch_tells_of_a_gateway_that_is_not_ready(gateway, rqlite3, messages):
 
 
 def test_watch_keeps_the_time_limit_and_lets_go(gw, health):
-    watch = health.watch(timeout=0.5)
+    health()  # now it is connected
+    watch = health.watch(timeout=2)
     assert next(watch).status == SERVING
     with pytest.raises(grpc.RpcError) as e:
         next(watch)
@@ -213,17 +214,17 @@ def message(data, flag=0, length=None):
 @pytest.fixture
 def short(gateway):
     """A gateway that does not wait long for a message."""
-    return gateway(config={"timeouts.body": "500ms"})
+    return gateway(config={"timeouts.body": "1s"})
 
 
-def rpc(c, stream, path=REFLECT, flags=0):
-    c.request(stream, ("content-type", "application/grpc"), ("te", "trailers"), method="POST", path=path, flags=flags)
+def rpc(c, stream, path=REFLECT, flags=0, more=b""):
+    """more: frames that come with it at once, so that nothing is late."""
+    block = c.block(("content-type", "application/grpc"), ("te", "trailers"), method="POST", path=path)
+    c.send(frame(HEADERS, flags | END_HEADERS, stream, block) + more)
 
 
 def ends(c, stream, data=None, path=REFLECT, flags=END_STREAM):
-    rpc(c, stream, path, flags if data is None else 0)
-    if data is not None:
-        c.send(frame(DATA, flags, stream, data))
+    rpc(c, stream, path, *(flags, b"") if data is None else (0, frame(DATA, flags, stream, data)))
     headers, body = c.response(stream)
     assert headers[":status"] == "200" and headers["x-correlation-id"]
     return headers["grpc-status"], body
@@ -255,8 +256,7 @@ def test_pieces(short):
         whole = ends(c, stream, data)
         for at in range(1, len(data)):
             stream += 2
-            rpc(c, stream)
-            c.send(frame(DATA, 0, stream, data[:at]) + frame(DATA, END_STREAM, stream, data[at:]))
+            rpc(c, stream, more=frame(DATA, 0, stream, data[:at]) + frame(DATA, END_STREAM, stream, data[at:]))
             headers, body = c.response(stream)
             assert (headers["grpc-status"], body) == whole
 
@@ -266,8 +266,7 @@ def test_messages_that_never_come(short):
         for stream, path in ((1, REFLECT), (3, WATCH)):  # none at all
             rpc(c, stream, path)
             assert c.response(stream)[0]["grpc-status"] == "4"
-        rpc(c, 5)  # one, then half of one
-        c.send(frame(DATA, 0, 5, message(LIST) + b"\0"))
+        rpc(c, 5, more=frame(DATA, 0, 5, message(LIST) + b"\0"))  # one, then half of one
         headers, body = c.response(5)
         assert headers["grpc-status"] == "4" and body
 

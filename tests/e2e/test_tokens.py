@@ -10,7 +10,7 @@ import uuid
 import pytest
 from jwcrypto import jwk
 
-from harness.door import Door, assert_refused, b64u, joined, parts, signed
+from harness.door import Door, assert_refused, b64u, before_its_end, joined, parts, signed
 from harness.gateway import ADMIN_EMAIL, ADMIN_PASSWORD
 from harness.wait import until
 
@@ -126,7 +126,8 @@ def test_the_scheme_has_no_case(door):
 def test_a_token_expires(gateway):
     door = Door(gateway(config={"auth.access_ttl": "2s"}))
     exp = parts(door.good)[1]["exp"]
-    assert door.me(f"Bearer {door.good}").status_code == 200
+    before = door.me(f"Bearer {door.good}").status_code
+    assert before == 200 or time.time() >= exp
     until(lambda: time.time() >= exp, what="the token's end")
     assert_refused(door.me(f"Bearer {door.good}"))
 
@@ -163,10 +164,11 @@ def test_api_key(door):
 
 
 def test_an_api_key_expires(door):
-    end = time.time() + 1.5
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(end)) + f".{int(end % 1 * 1000):03d}Z"
-    _, c = door.service_account(expires_at=stamp)
-    assert door.me(f"Bearer {c['secret']}").status_code == 200
+    def use(stamp):
+        _, c = door.service_account(expires_at=stamp)
+        assert door.me(f"Bearer {c['secret']}").status_code == 200
+        return c
+    c, end = before_its_end(use)
     until(lambda: time.time() > end, what="the key's end")
     assert_refused(door.me(f"Bearer {c['secret']}"))
 
