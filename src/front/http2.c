@@ -142,8 +142,11 @@ static void fail_conn(struct http2_conn *c, int rv)
 
 static void take_input(struct http2_conn *c)
 {
-	ssize_t rv, n = wire_read(&c->wire, c->h->in, sizeof c->h->in);
+	ssize_t rv, n = 0;
 
+	/* what it makes us say it must read: refusals (RST_STREAM) are no streams that would count */
+	if (nghttp2_session_get_outbound_queue_size(c->session) <= HTTP2_QUEUE)
+		n = wire_read(&c->wire, c->h->in, sizeof c->h->in);
 	if (n == WIRE_AGAIN)
 		return;
 	if (n <= 0) { /* closed, also if only its side: it could send no WINDOW_UPDATE any more */

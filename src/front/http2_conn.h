@@ -25,6 +25,7 @@ struct exchange;
 #define HTTP2_TARGET 8192
 #define HTTP2_BODY_RATE 4096          /* bytes in timeouts.body: a body that comes steadily may go on */
 #define HTTP2_REST_MAX (64u << 10)    /* of an unwanted body: may still come, and is thrown away */
+#define HTTP2_QUEUE 1024              /* frames, DATA aside, that wait while HTTP2_OUT do */
 #define HTTP2_OUT (256u << 10)        /* output gathered before nghttp2 must wait for the socket */
 
 struct http2 {

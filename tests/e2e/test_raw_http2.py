@@ -223,6 +223,21 @@ def test_streams_past_the_limit_are_refused(port):
         assert resets and set(resets) <= {REFUSED, 0}
 
 
+@pytest.mark.parametrize("why", ["malformed", "one too many"])
+def test_refusals_that_nobody_reads(port, why):
+    """A stream that is refused is over at once, but what says so is not gone before it is read."""
+    with Client(port) as c:  # it never acknowledges SETTINGS
+        block = b"\x82\x86\x84\x40\x01A\x01b"  # a name in capitals
+        first = 1
+        if why == "one too many":
+            for i in range(128):
+                c.request(1 + 2 * i, method="POST", path="/v1/auth/signin", flags=0)
+            first, block = 257, c.block(method="POST", path="/v1/auth/signin")
+        with pytest.raises(OSError):
+            for stream in range(first, first + 4_000_000, 2000):  # 34 MB or more
+                c.socket.sendall(b"".join(frame(HEADERS, 5, i, block) for i in range(stream, stream + 2000, 2)))
+
+
 def take(frames, n):
     for i, f in enumerate(frames):
         yield f
