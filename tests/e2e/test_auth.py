@@ -1,12 +1,14 @@
 """Sign-up, sign-in, refresh, sign-out, sessions, passwords: over HTTP, on both stores."""
 import concurrent.futures
 import json
+import re
 import socket
 import statistics
 import time
 
 import pytest
 
+from harness.timing import processor_time
 from harness.wait import until
 
 PASSWORD = "seven purple otters juggle"
@@ -105,17 +107,18 @@ def test_unknown_account_and_wrong_password_look_the_same(gateway):
     signup(gw, "ann@example.org")
     spent = {"ann@example.org": [], "nobody@example.org": []}
     bodies = set()
+    clock = processor_time(gw.replicas[0].process.pid)
     for _ in range(8):
         for email, times in spent.items():
-            start = time.monotonic()
+            start = clock()
             r = post(gw, "/v1/auth/signin", {"email": email, "password": "wrong"},
                      headers={"x-correlation-id": "same"})
-            times.append(time.monotonic() - start)
+            times.append(clock() - start)
             assert r.status_code == 401
             bodies.add((r.text, tuple(sorted(h for h in r.headers if h != "Date"))))
     assert len(bodies) == 1
     known, unknown = (statistics.median(t) for t in spent.values())
-    assert 0.5 < known / unknown < 2
+    assert 0.7 < known / unknown < 1.4
 
 
 def test_refresh_rotates_and_a_replay_ends_the_session(gateway):
@@ -289,18 +292,20 @@ def test_a_sign_in_storm_leaves_the_rest_alone(gateway):
     token = gw.signin()["access_token"]
 
     def signin(_):
-        start = time.monotonic()
-        r = post(gw, "/v1/auth/signin", {"email": "root@example.test", "password": "wrong"}, timeout=60)
-        return r, time.monotonic() - start
+        return post(gw, "/v1/auth/signin", {"email": "root@example.test", "password": "wrong"})
+
+    def hashing():
+        text = gw.call("GET", "/metrics", listener="admin").text
+        return int(re.search(r"^gateway_password_hash_queue (\d+)$", text, re.M).group(1))
     with concurrent.futures.ThreadPoolExecutor(48) as pool:
         storm = [pool.submit(signin, i) for i in range(48)]
-        start = time.monotonic()
+        until(lambda: hashing() > 3, step=0)
         assert gw.call("GET", "/v1/auth/sessions", token=token).status_code == 200
-        assert time.monotonic() - start < 1
+        assert hashing() > 0  # it did not wait for the hashes before it
         answers = [s.result() for s in storm]
-    refused = [(r, t) for r, t in answers if r.status_code == 503]
-    assert {r.status_code for r, _ in answers} == {401, 503} and len(refused) > 20
-    assert all(r.json()["code"] == "overloaded" and r.headers["retry-after"] for r, _ in refused)
+    refused = [r for r in answers if r.status_code == 503]
+    assert {r.status_code for r in answers} == {401, 503} and len(refused) > 20
+    assert all(r.json()["code"] == "overloaded" and r.headers["retry-after"] for r in refused)
 
 
 def storm_from_sockets(gw, clients):

@@ -14,7 +14,7 @@ from harness.h2 import (ACK, CALM, COMPRESSION, CONTINUATION, DATA, END_STREAM, 
 
 @pytest.fixture
 def port(gateway):
-    replica = gateway(config={"timeouts.header": "1s", "timeouts.body": "1s"}).replicas[0]
+    replica = gateway(config={"timeouts.header": "3s", "timeouts.body": "3s"}).replicas[0]
     yield replica.port("grpc")
     with Client(replica.port("grpc")) as c:  # whatever a test did: others are served
         c.request(1)

@@ -93,7 +93,7 @@ def test_with_all_nodes_down_calls_fail_at_once(gateway, http_node):
     until(lambda: house.nodes()["down"] == 1, what="the checks to take it out")
     r = house.query()
     assert code(r) == (503, "shard_unavailable") and int(r.headers["retry-after"]) > 0
-    assert r.elapsed.total_seconds() < 1
+    assert r.elapsed.total_seconds() < 5
     assert house.gw.call("GET", "/ready").status_code == 200  # the gateway itself is well
     a.health = 404  # knows no such path, but is there
     until(lambda: house.query().status_code == 200, what="the node to be asked again")
@@ -143,21 +143,21 @@ def test_reload_connect_timeout(gateway, deaf):
     house = House(gateway, deaf, upstream__connect_timeout="15s")
     house.reload(upstream__connect_timeout="100ms")
     r, s = took(house.query)
-    assert code(r) == (504, "upstream_timeout") and s < 5
+    assert code(r) == (504, "upstream_timeout") and s < 9
 
 
 def test_reload_first_byte_timeout(gateway, node):
     house = House(gateway, node.http)
     house.reload(upstream__first_byte_timeout="100ms")
-    r, s = took(lambda: house.query("fault", {"mode": "delay", "ms": 8000}))
-    assert code(r) == (504, "upstream_timeout") and s < 5
+    r, s = took(lambda: house.query("fault", {"mode": "delay", "ms": 20000}))
+    assert code(r) == (504, "upstream_timeout") and s < 9
 
 
 def test_reload_timeout(gateway, node):
     house = House(gateway, node.http)
     house.reload(upstream__timeout="200ms")
-    r, s = took(lambda: house.query("fault", {"mode": "delay", "ms": 8000}))
-    assert code(r) == (504, "upstream_timeout") and s < 5
+    r, s = took(lambda: house.query("fault", {"mode": "delay", "ms": 20000}))
+    assert code(r) == (504, "upstream_timeout") and s < 9
 
 
 def test_reload_idle_timeout(gateway, node):

@@ -18,7 +18,7 @@
 #include "store_fixture.h"
 
 #define S(...) ((struct store_stmt)STMT(__VA_ARGS__))
-#define PATIENCE (60 * CLOCK_SEC)
+#define PATIENCE (300 * CLOCK_SEC)
 
 static struct rqlited cluster;
 static struct store *store;
