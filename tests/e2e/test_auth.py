@@ -328,13 +328,20 @@ def test_refused_sign_ins_are_held_for_a_moment(gateway):
     busy, request = storm_from_sockets(gw, 12)
     for s in busy[6:]:
         s.close()
-    asker, = storm_from_sockets(gw, 1)[0]
     start = time.monotonic()
-    for _ in range(4):
+    asker, = storm_from_sockets(gw, 1)[0]
+    took = []
+    while len(took) < 4:
         answer = asker.recv(65536)
-        assert answer.startswith(b"HTTP/1.1 503 ") and b"\r\nretry-after: " in answer
+        if answer.startswith(b"HTTP/1.1 503 "):
+            assert b"\r\nretry-after: " in answer
+            took.append(time.monotonic() - start)
+        else:  # one of those who were before has had its hash, or has left
+            assert answer.startswith(b"HTTP/1.1 401 ")
+            busy += storm_from_sockets(gw, 6)[0]
+        start = time.monotonic()
         asker.sendall(request)
-    assert time.monotonic() - start >= 3 * 0.05
+    assert min(took) >= 0.05, took
     for s in [asker, *busy]:
         s.close()
     assert gw.call("GET", "/health").status_code == 200

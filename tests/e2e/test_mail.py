@@ -14,7 +14,7 @@ from harness.wait import until
 
 MAILER = os.path.join(ROOT, "build", VARIANT, "mailer")
 TOKEN = "CanaryCanaryCanaryCanary"
-QUICK = ["poll=50", "retry=100", "lease=2000", "timeout=1500"]
+QUICK = ["poll=50", "retry=100", "lease=60000", "timeout=20000"]
 
 
 class Mailer:
@@ -244,7 +244,7 @@ def test_a_kill_before_the_server_has_answered_loses_nothing(mailer, smtp):
     server = smtp()
     server.behave(hold=True)
     mailer.add()
-    sender = mailer.sender(url(server))
+    sender = mailer.sender(url(server), "lease=2000")
     until(lambda: len(server.mails()) == 1)
     sender.kill()
     assert mailer.rows() == "1"
@@ -286,10 +286,10 @@ def test_replicas_on_rqlite_lose_nothing_with_the_leader(mailer, smtp, rqlite3):
     mailer.store = rqlite3.store_url
     mailer.add(n=40)
     for _ in range(2):
-        mailer.sender(url(server), "lease=10000")
+        mailer.sender(url(server), "lease=30000")
     until(lambda: len(server.mails()) >= 10)
     rqlite3.kill_leader()
-    until(lambda: rqlite3.query("SELECT count(*) FROM mail") == [[0]])
+    until(lambda: rqlite3.query("SELECT count(*) FROM mail") == [[0]], 120)
     texts = [m.text.split("token=")[1].split()[0] for m in server.mails()]
     assert set(texts) == {f"{TOKEN}{i}" for i in range(40)}
     assert len(texts) <= 42  # those whose end could not be written before their lease was over

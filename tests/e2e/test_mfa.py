@@ -17,15 +17,22 @@ EMAIL, PASSWORD = "bo@example.test", "plenty of salt in the sea"
 
 
 def totp(secret, ahead=0):
+    """The code of now, or of so many steps ahead. One of the past is made while it will be taken for a while, and so
+    not at the end of a step."""
+    if ahead < 0:
+        until(lambda: time.time() % 30 < 25)
+    return code_of(secret, int(time.time()) // 30 + ahead)
+
+
+def code_of(secret, step):
     """RFC 6238, on its own: not by the code under test."""
-    step = int(time.time()) // 30 + ahead
     mac = hmac.new(base64.b32decode(secret), struct.pack(">Q", step), hashlib.sha1).digest()
     at = mac[19] & 15
     return f"{(struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 10**6:06d}"
 
 
 def wrong(secret):
-    good = {totp(secret, a) for a in (-2, -1, 0, 1, 2)}
+    good = {code_of(secret, int(time.time()) // 30 + a) for a in (-2, -1, 0, 1, 2)}
     return next(c for c in (f"{i:06d}" for i in range(10)) if c not in good)
 
 
