@@ -141,6 +141,7 @@ def test_a_recipient_that_does_not_exist_is_given_up_at_once(mailer, smtp):
     sender = mailer.sender(url(server))
     until(lambda: len(server.mails()) == 1)
     until(lambda: "mail given up" in sender.output())
+    until(lambda: "1" in mailer.rows("failed_at IS NOT NULL"))  # it is said before it is stored
     assert mailer.rows("failed_at IS NOT NULL, body IS NULL, attempts, last_error") == \
         "1|1|1|the server says: 550 5.1.1 no such user"
 
@@ -162,6 +163,7 @@ def test_a_refusal_that_quotes_the_text_leaks_nothing(mailer, smtp):
     mailer.add()
     sender = mailer.sender(url(server))
     until(lambda: "mail given up" in sender.output())
+    until(lambda: "1" in mailer.rows("failed_at IS NOT NULL"))  # it is said before it is stored
     assert mailer.rows("last_error") == "the server answers 554"
     with open(mailer.store[7:], "rb") as f:
         assert TOKEN.encode() not in f.read()
@@ -173,6 +175,7 @@ def test_old_mail_is_given_up(mailer, smtp):
     mailer.add()
     sender = mailer.sender(url(server), "give-up=300")
     until(lambda: "mail given up" in sender.output())
+    until(lambda: "1" in mailer.rows("failed_at IS NOT NULL"))  # it is said before it is stored
     assert mailer.rows("failed_at IS NOT NULL, body IS NULL") == "1|1"
     server.start()
     sender.stop()

@@ -21,7 +21,8 @@ def start(gateway, authority, server, scheme, **config):  # noqa: F811
 
 
 def mail_to(gw, server, address):
-    return wait_for(gw, lambda: [m for m in server.mails() if m.recipients == [address]], what=f"mail to {address}")[0]
+    return wait_for(gw, lambda: [m for m in server.mails() if m.recipients == [address]],
+                    300, f"mail to {address}")[0]  # a mail that was under way at a kill waits for its lease: three minutes
 
 
 @pytest.mark.parametrize("mode, scheme", [("starttls", "smtp"), ("tls", "smtps")])

@@ -298,6 +298,7 @@ static void mutual_tls_is_spoken(void **state)
 	assert_int_equal(store_open(&s, &c, &f), E_STORE_UNAVAILABLE); /* who are we? */
 	c.cert = cert;
 	c.key = key;
+	c.timeout_us = PATIENCE;
 	assert_ok(store_open(&s, &c, &f), &f);
 	fixture_exec(s, S("CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT"));
 	fixture_exec(s, S("INSERT INTO t (id) VALUES (7)"));
