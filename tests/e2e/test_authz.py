@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from harness.gateway import wait_for
+from harness.wait import SPREAD
 from test_admin import Admin, code
 
 ORDER = {"command_type": "place", "payload": {}}
@@ -144,9 +145,9 @@ def test_a_tenant_is_disabled_on_both_replicas(gateway, nats, node):
     wait_for(gw, lambda: (status(0), status(1)) == (200, 200), what="the tenant on both")
     gw.login()
     assert gw.ctl("tenant", "disable", "acme").json()["disabled"] is True
-    wait_for(gw, lambda: (status(0), status(1)) == (403, 403), what="both to refuse")
+    wait_for(gw, lambda: (status(0), status(1)) == (403, 403), SPREAD, "both to refuse")
     assert gw.ctl("tenant", "enable", "acme").json()["disabled"] is False
-    wait_for(gw, lambda: (status(0), status(1)) == (200, 200), what="both to let in")
+    wait_for(gw, lambda: (status(0), status(1)) == (200, 200), SPREAD, "both to let in")
 
 
 def test_the_batch_decides_each_item(house):

@@ -13,7 +13,7 @@ import requests
 from harness.door import Door, assert_refused, b64u, before_its_end, joined, parts, unb64u
 from harness.gateway import wait_for
 from harness.issuer import Issuer, ServedIssuer
-from harness.wait import until
+from harness.wait import SPREAD, until
 
 ALGS = ("ES256", "RS256", "PS256", "EdDSA")
 
@@ -359,12 +359,12 @@ def test_an_account_is_revoked_on_both_replicas(gateway, nats, tmp_path):
     gw = gateway(store="rqlite", replicas=2, nats=nats, config={"issuers": [issuer.config()]})
     house = House(gw, issuer)
     token = issuer.token()
-    wait_for(gw, lambda: house.status(token, 1) == 200, what="the account on the other replica")
+    wait_for(gw, lambda: house.status(token, 1) == 200, SPREAD, "the account on the other replica")
     assert house.status(token, 0) == 200
     [c] = gw.admin("GET", f"/admin/service-accounts/{house.robot}/credentials", house.good)["items"]
     gw.admin("DELETE", f"/admin/service-accounts/{house.robot}/credentials/{c['id']}", house.good)
     assert house.status(token, 0) == 401
-    wait_for(gw, lambda: house.status(token, 1) == 401, what="the other replica to refuse")
+    wait_for(gw, lambda: house.status(token, 1) == 401, SPREAD, "the other replica to refuse")
 
 
 @pytest.mark.parametrize("kind", ["user", "account"])

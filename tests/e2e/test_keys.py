@@ -6,6 +6,7 @@ import pytest
 
 from harness.door import Door, assert_refused, parts
 from harness.gateway import wait_for
+from harness.wait import SPREAD
 
 
 def keys(gw, token, replica=0):
@@ -135,7 +136,7 @@ def test_a_revoked_key_is_worth_nothing_on_either_replica(pair):
         assert me(gw, token, 0) == me(gw, token, 1) == 200
         gw.admin("POST", f"/admin/keys/{kid_of(token)}/revoke", token, replica=replica)
         assert me(gw, token, replica) == 401
-        wait_for(gw, lambda: me(gw, token, 1 - replica) == 401, what="the other replica to refuse")
+        wait_for(gw, lambda: me(gw, token, 1 - replica) == 401, SPREAD, "the other replica to refuse")
         assert published(gw, 0) == published(gw, 1)
         fresh = gw.signin(replica=1 - replica)["access_token"]
         assert kid_of(fresh) != kid_of(token) and me(gw, fresh, 0) == me(gw, fresh, 1) == 200
@@ -186,7 +187,7 @@ def test_credentials_are_refused_on_both_replicas(pair):
                 return me(gw, c["secret"], replica)
             return gw.call("POST", "/v1/auth/token", auth=(sa, c["secret"]), replica=replica,
                            data={"grant_type": "client_credentials"}).status_code
-        wait_for(gw, lambda: status(1) == 200, what="the credential on the other replica")
+        wait_for(gw, lambda: status(1) == 200, SPREAD, "the credential on the other replica")
         assert status(0) == 200
         if kind == "secret":
             tokens = [gw.call("POST", "/v1/auth/token", auth=(sa, c["secret"]), replica=i,
@@ -194,10 +195,10 @@ def test_credentials_are_refused_on_both_replicas(pair):
             assert {me(gw, t, i) for t in tokens for i in (0, 1)} == {200}
         gw.admin("DELETE", f"/admin/service-accounts/{sa}/credentials/{c['id']}", door.good)
         assert status(0) == 401
-        wait_for(gw, lambda: status(1) == 401, what="the other replica to refuse")
+        wait_for(gw, lambda: status(1) == 401, SPREAD, "the other replica to refuse")
         if kind == "secret":
             assert {me(gw, t, 0) for t in tokens} == {401}
-            wait_for(gw, lambda: {me(gw, t, 1) for t in tokens} == {401}, what="the other replica to refuse the token")
+            wait_for(gw, lambda: {me(gw, t, 1) for t in tokens} == {401}, SPREAD, "the other replica to refuse the token")
 
 
 def test_a_refusal_of_a_revoked_key_says_nothing(door):

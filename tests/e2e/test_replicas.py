@@ -1,12 +1,14 @@
 """Two gateways on three rqlite nodes: what must hold across them."""
 import concurrent.futures
 import itertools
+import statistics
 import threading
 import time
 
 import pytest
 
 from harness.gateway import wait_for
+from harness.wait import SPREAD
 
 EMAIL, PASSWORD = "bo@example.test", "plenty of salt in the sea"
 
@@ -50,9 +52,9 @@ def test_revocation_reaches_the_other_replica(pair):
         assert pair.call("POST", "/v1/auth/signout", token=token, json={}, replica=0).status_code == 204
         start = time.monotonic()
         assert me(token, 0) == 401  # at once where it was made
-        wait_for(pair, lambda: me(token, 1) == 401, what="the other replica to refuse")
+        wait_for(pair, lambda: me(token, 1) == 401, SPREAD, "the other replica to refuse")
         lags.append(time.monotonic() - start)
-    assert min(lags) < 1, lags  # a machine that has other things to do may hold up some of them
+    assert statistics.median(lags) < 1, lags  # a machine that has other things to do may hold up some of them
 
 
 def test_revocation_reaches_the_other_replica_without_nats(pair, nats):
@@ -65,9 +67,9 @@ def test_revocation_reaches_the_other_replica_without_nats(pair, nats):
         assert pair.call("POST", "/v1/auth/signout", token=token, json={}, replica=0).status_code == 204
         start = time.monotonic()
         assert me(token, 0) == 401
-        wait_for(pair, lambda: me(token, 1) == 401, what="the poll to tell the other replica")
+        wait_for(pair, lambda: me(token, 1) == 401, SPREAD, "the poll to tell the other replica")
         lags.append(time.monotonic() - start)
-    assert min(lags) < 1, lags
+    assert statistics.median(lags) < 1, lags
 
 
 def test_no_acknowledged_write_is_lost_with_the_leader(pair):
@@ -182,7 +184,7 @@ def test_after_the_grace_reuse_ends_the_session_and_only_that(gateway, rqlite3, 
     code = wait_for(gw, past_it, what="the end of the grace")
     assert code == "refresh_token_reused"
     assert me(successor, 1) == 401  # at once where it was found
-    wait_for(gw, lambda: me(successor, 0) == 401, what="the other replica to refuse")
+    wait_for(gw, lambda: me(successor, 0) == 401, SPREAD, "the other replica to refuse")
     assert [refresh(gw, successor["refresh_token"], i).status_code for i in (0, 1)] == [401, 401]
     assert [me(other, i) for i in (0, 1)] == [200, 200]
     assert refresh(gw, other["refresh_token"], 0).status_code == 200
