@@ -31,7 +31,7 @@ static bool is_refusal(enum err e)
 
 struct step hold_reply(struct request *r)
 {
-	int64_t now = clock_mono(), wait;
+	int64_t now = loop_now(r->loop), wait;
 	struct held *h;
 
 	if (r->not_before == 0 && is_refusal(r->reply.err))

@@ -21,6 +21,7 @@ struct loop {
 	struct loop_timer **heap; /* binary heap by due */
 	size_t ntimers, cap;
 	int64_t now, wall;
+	bool coarse; /* the kernel has milliseconds only */
 	struct epoll_event ev[BATCH]; /* of this iteration; loop_del blanks what it removes */
 	int nev;
 };
@@ -265,8 +266,8 @@ void loop_hook_del(struct loop *l, struct loop_hook *h)
 		*p = h->next;
 }
 
-/* Milliseconds to wait: rounded up, so that a timer is due when the loop wakes for it. */
-static int patience(struct loop *l)
+/* Microseconds to wait; -1: for ever. */
+static int64_t patience(struct loop *l)
 {
 	int64_t us = l->ntimers > 0 ? l->heap[0]->due - l->now : -1;
 
@@ -283,14 +284,32 @@ static int patience(struct loop *l)
 		return 0;
 	if (l->ntimers > 0 && (us < 0 || l->heap[0]->due - l->now < us))
 		us = l->heap[0]->due > l->now ? l->heap[0]->due - l->now : 0;
-	return us < 0 ? -1 : us / 1000 >= INT_MAX ? INT_MAX : (int)((us + 999) / 1000);
+	return us;
+}
+
+/* To the microsecond: a wait that is rounded to milliseconds from when it begins would tell a stranger, by
+ * the rest of one, when the work behind an answer that is held back was done (api/hold.h). Milliseconds,
+ * rounded up for a timer to be due, where there is no epoll_pwait2: before Linux 5.11, or not let through by
+ * a sandbox. */
+static int wait_events(struct loop *l, int64_t us)
+{
+	struct timespec t = { .tv_sec = us / CLOCK_SEC, .tv_nsec = us % CLOCK_SEC * 1000 };
+	int n = -1;
+
+	if (!l->coarse) {
+		n = epoll_pwait2(l->epfd, l->ev, BATCH, us < 0 ? NULL : &t, NULL);
+		if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+			return n;
+		l->coarse = true;
+	}
+	return epoll_wait(l->epfd, l->ev, BATCH,
+	    us < 0 ? -1 : us / CLOCK_MS >= INT_MAX ? INT_MAX : (int)((us + CLOCK_MS - 1) / CLOCK_MS));
 }
 
 void loop_run(struct loop *l)
 {
 	while (!l->stop) {
-		int ms = patience(l);
-		int n = epoll_wait(l->epfd, l->ev, BATCH, ms);
+		int n = wait_events(l, patience(l));
 
 		tick(l);
 		l->nev = n > 0 ? n : 0;
