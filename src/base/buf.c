@@ -32,6 +32,8 @@ void buf_release(struct buf *b)
 
 void buf_clear(struct buf *b)
 {
+	if (b->secret && b->n > 0)
+		secret_wipe(b->p, b->n);
 	b->n = 0;
 	b->failed = b->nomem = false;
 }

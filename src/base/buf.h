@@ -23,7 +23,7 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_init_secret(struct buf *b, size_t max);
 void buf_release(struct buf *b);
-/* Empties, keeps the memory. */
+/* Empties, keeps the memory; of a secret, it is wiped. */
 void buf_clear(struct buf *b);
 /* Removes the first n bytes (moves the rest to the front). */
 void buf_consume(struct buf *b, size_t n);

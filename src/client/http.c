@@ -129,7 +129,6 @@ void http_reply_init(struct http_reply *r)
 /* Bodies of the sign-in carry tokens. */
 static void reply_clear(struct http_reply *r)
 {
-	secret_wipe(r->body.p, r->body.n);
 	buf_clear(&r->body);
 	r->status = r->retry_after = 0;
 	r->etag[0] = r->request_id[0] = '\0';

@@ -40,6 +40,10 @@ static void a_secret_stays_nowhere_behind(void **state)
 	assert_false(left_at(at));
 	assert_string_equal(buf_cstr(&b), CANARY);
 
+	buf_clear(&b);
+	assert_false(left_at((uintptr_t)b.p));
+	assert_int_equal(buf_addz(&b, CANARY), OK);
+
 	at = (uintptr_t)b.p;
 	buf_release(&b);
 	assert_false(left_at(at));
