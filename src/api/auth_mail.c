@@ -65,10 +65,9 @@ enum err op_auth_verify(struct ctl *c, struct request *r, struct fail *f)
 	one_time_use(&w, &link);
 	user_verify_email(&w, &u); /* whoever reads its mail has shown that it is theirs */
 	e = commit(c, r, &w, f);
-	if (e != OK)
-		return e;
-	audit_event(c->audit, r, &link.user, STR_NONE, OK);
-	return OK;
+	if (e == OK)
+		audit_event(c->audit, r, &link.user, STR_NONE, OK);
+	return e;
 }
 
 /* ---- forgot --------------------------------------------------------------------------------- */
