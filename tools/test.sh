@@ -37,8 +37,8 @@ for i in "${!units[@]}"; do
 done
 if [ ${#units[@]} -gt 0 ]; then
 	tools/run-unit.sh "${units[@]}" | tee "$log"
-	p=$(count passed <"$log") f=$(count failed <"$log")
-	part unit "$p" "$f" 0
+	p=$(count passed <"$log") f=$(count failed <"$log") s=$(count skipped <"$log")
+	part unit "$p" "$f" "$s"
 fi
 
 bin=bin
