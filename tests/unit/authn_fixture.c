@@ -14,6 +14,7 @@
 #include "base/rnd.h"
 #include "iam/credential.h"
 #include "iam/principal.h"
+#include "keyring_fixture.h"
 
 #define HOUR (3600 * CLOCK_SEC)
 
@@ -71,11 +72,9 @@ static void add_robot(struct world *w)
 
 struct keyring *new_keys(int64_t not_after)
 {
-	struct keyring_entry e = { .state = KEY_ACTIVE, .not_after = not_after };
+	struct keyring_entry e = keyring_entry_new(KEY_ACTIVE, not_after);
 	struct keyring *k;
 
-	assert_int_equal(jws_key_generate(&e.key, NULL), OK);
-	jws_key_thumbprint(e.key, e.kid);
 	assert_int_equal(keyring_new_take(&e, 1, &k), OK);
 	return k;
 }

@@ -2,26 +2,10 @@
 #ifndef FRONT_HTTP1_CLIENT_H
 #define FRONT_HTTP1_CLIENT_H
 
-#include "front_double.h"
+#include "front_worker.h"
 
 #define H "Host: h\r\n"
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"
-
-static struct worker w;
-
-static int up(void **state)
-{
-	(void)state;
-	worker_up(&w, &default_limits);
-	return 0;
-}
-
-static int down(void **state)
-{
-	(void)state;
-	worker_down(&w);
-	return 0;
-}
 
 struct answer {
 	int status;     /* 0: the connection was closed without one */

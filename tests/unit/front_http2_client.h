@@ -5,23 +5,7 @@
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 
-#include "front_double.h"
-
-static struct worker w;
-
-static int up(void **state)
-{
-	(void)state;
-	worker_up(&w, &default_limits);
-	return 0;
-}
-
-static int down(void **state)
-{
-	(void)state;
-	worker_down(&w);
-	return 0;
-}
+#include "front_worker.h"
 
 struct stream {
 	int32_t id;

@@ -14,6 +14,7 @@
 #include "crypto/jws.h"
 #include "crypto/jwt.h"
 #include "crypto/keyring.h"
+#include "keyring_fixture.h"
 
 #define NOW INT64_C(1800000000)
 #define ISS "https://gw.example"
@@ -31,19 +32,9 @@ static struct jws_key *signer; /* the ring's */
 static char kid[44];
 static char scratch[16384];
 
-static struct keyring_entry entry(enum key_state state, int64_t not_after)
-{
-	struct keyring_entry e = { .state = state, .not_after = not_after };
-	struct fail f = { 0 };
-
-	assert_int_equal(jws_key_generate(&e.key, &f), OK);
-	jws_key_thumbprint(e.key, e.kid);
-	return e;
-}
-
 static int setup(void **state)
 {
-	struct keyring_entry e = entry(KEY_ACTIVE, 0);
+	struct keyring_entry e = keyring_entry_new(KEY_ACTIVE, 0);
 
 	(void)state;
 	signer = e.key;
@@ -206,7 +197,7 @@ static void only_the_type_at_jwt_is_an_access_token(void **state)
 
 static void key_that_is_unknown_revoked_or_past_is_refused(void **state)
 {
-	struct keyring_entry e[2] = { entry(KEY_ACTIVE, 0), entry(KEY_RETIRED, NOW * CLOCK_SEC + 5) };
+	struct keyring_entry e[2] = { keyring_entry_new(KEY_ACTIVE, 0), keyring_entry_new(KEY_RETIRED, NOW * CLOCK_SEC + 5) };
 	struct keyring *own = ring, *other = NULL;
 	struct jwt_access c = claims(), got;
 	char token[4096];

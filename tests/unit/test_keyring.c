@@ -10,21 +10,12 @@
 #include "base/heap.h"
 #include "crypto/jws_key.h"
 #include "crypto/keyring.h"
-
-static struct keyring_entry entry(enum key_state state, int64_t not_after)
-{
-	struct keyring_entry e = { .state = state, .not_after = not_after };
-	struct fail f = { 0 };
-
-	assert_int_equal(jws_key_generate(&e.key, &f), OK);
-	jws_key_thumbprint(e.key, e.kid);
-	return e;
-}
+#include "keyring_fixture.h"
 
 static void finds_signs_and_publishes(void **state)
 {
-	struct keyring_entry e[] = { entry(KEY_RETIRED, 100), entry(KEY_ACTIVE, 0), entry(KEY_NEXT, 0),
-		entry(KEY_REVOKED, 0), entry(KEY_RETIRED, 50) };
+	struct keyring_entry e[] = { keyring_entry_new(KEY_RETIRED, 100), keyring_entry_new(KEY_ACTIVE, 0), keyring_entry_new(KEY_NEXT, 0),
+		keyring_entry_new(KEY_REVOKED, 0), keyring_entry_new(KEY_RETIRED, 50) };
 	struct keyring *k = NULL;
 	struct buf b;
 	json_t *jwks, *keys;
@@ -59,9 +50,9 @@ static void finds_signs_and_publishes(void **state)
 
 static void without_signer_and_with_two(void **state)
 {
-	struct keyring_entry none[] = { entry(KEY_NEXT, 0) };
-	struct keyring_entry two[] = { entry(KEY_ACTIVE, 0), entry(KEY_ACTIVE, 0) };
-	struct keyring_entry lost[] = { entry(KEY_ACTIVE, 0) };
+	struct keyring_entry none[] = { keyring_entry_new(KEY_NEXT, 0) };
+	struct keyring_entry two[] = { keyring_entry_new(KEY_ACTIVE, 0), keyring_entry_new(KEY_ACTIVE, 0) };
+	struct keyring_entry lost[] = { keyring_entry_new(KEY_ACTIVE, 0) };
 	struct keyring *k = NULL;
 	struct buf b;
 
